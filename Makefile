@@ -1,0 +1,34 @@
+# `make demo` and `make test` do everything on a fresh machine with Python 3.11, make and a compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-full lint results clean
+
+install: $(STAMP)
+
+$(STAMP): setup.py constraints.txt torch_geometric_dsom/version.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/python -m torch_geometric_dsom train --dataset EmojiWorld --compare --out runs/demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: install lint
+	$(BIN)/python -m pytest
+
+test-full: install lint
+	$(BIN)/python -m pytest -m ''
+
+results: install
+	$(BIN)/python benchmarks/results/emoji_world.py
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info

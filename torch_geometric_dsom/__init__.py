@@ -1,0 +1,16 @@
+"""Reinforced multimodal distillation for reasoning over knowledge graphs, an extension of PyTorch Geometric."""
+
+from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError, DSoMError, NonFiniteError
+from torch_geometric_dsom.trainer import DSoMConfig, DSoMTrainer
+from torch_geometric_dsom.version import __version__
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DSoMConfig",
+    "DSoMError",
+    "DSoMTrainer",
+    "DataError",
+    "NonFiniteError",
+    "__version__",
+]

@@ -1,0 +1,24 @@
+"""The data contract, its checks, and the look-ups built from facts."""
+
+from torch_geometric_dsom.data.groups import CSR, GroupRows, expand_rows
+from torch_geometric_dsom.data.known_answers import KnownAnswers
+from torch_geometric_dsom.data.modalities import modalities
+from torch_geometric_dsom.data.neighbor_index import NeighborIndex
+from torch_geometric_dsom.data.triples import split_triples, with_inverses
+from torch_geometric_dsom.data.validate import ModalityReport, ValidationReport, validate
+from torch_geometric_dsom.data.vocabulary import Vocabulary
+
+__all__ = [
+    "CSR",
+    "GroupRows",
+    "KnownAnswers",
+    "ModalityReport",
+    "NeighborIndex",
+    "ValidationReport",
+    "Vocabulary",
+    "expand_rows",
+    "modalities",
+    "split_triples",
+    "validate",
+    "with_inverses",
+]

@@ -1,0 +1,95 @@
+"""Sets of entities, looked up in batches: the form in which neighbours and known answers are kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class GroupRows(NamedTuple):
+    """Groups of a batch of queries as pairs ``(row, entity)``, each pair once.
+
+    Args:
+        row (Tensor): Row of the batch, ``[nnz]``, int64.
+        entity (Tensor): Entity in the group of that row, ``[nnz]``, int64.
+        num_rows (int): Number of rows :math:`B`; rows without a pair have an empty group.
+    """
+
+    row: Tensor
+    entity: Tensor
+    num_rows: int
+
+    def dense(self, num_entities: int) -> Tensor:
+        """The same groups as a mask, ``[B, N]`` bool."""
+        mask = torch.zeros(self.num_rows, num_entities, dtype=torch.bool, device=self.row.device)
+        mask[self.row, self.entity] = True
+        return mask
+
+
+class CSR:
+    """From a key to its set of values, each value once and sorted (compressed sparse rows over the keys that occur).
+
+    Args:
+        key (Tensor): Key of each pair, ``[P]``, int64, not negative.
+        value (Tensor): Value of each pair, ``[P]``, int64, in ``[0, num_values)``.
+        size (int): One more than the largest value there can be.
+
+    Example:
+        >>> import torch
+        >>> sets = CSR(torch.tensor([7, 3, 7, 7]), torch.tensor([1, 0, 0, 1]), size=2)
+        >>> sets.rows(torch.tensor([7, 5]))
+        (tensor([0, 0]), tensor([0, 1]))
+    """
+
+    def __init__(self, key: Tensor, value: Tensor, size: int) -> None:
+        pair = (key * size + value).unique()
+        self._value = pair % size
+        self._key, self._count = torch.unique_consecutive(pair // size, return_counts=True)
+        self._start = self._count.cumsum(0) - self._count
+
+    @property
+    def num_keys(self) -> int:
+        """Number of keys that occur."""
+        return int(self._key.numel())
+
+    @property
+    def num_values(self) -> int:
+        """Number of pairs."""
+        return int(self._value.numel())
+
+    def rows(self, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Row of the batch and value of all pairs with the given keys, ``[B]``; keys may be unknown or repeat."""
+        if self.num_keys == 0:
+            return key.new_empty(0), key.new_empty(0)
+        slot = torch.searchsorted(self._key, key).clamp_max(self.num_keys - 1)
+        count = torch.where(self._key[slot] == key, self._count[slot], torch.zeros_like(slot))
+        row, position = expand_rows(self._start[slot], count)
+        return row, self._value[position]
+
+    def to(self, device: torch.device | str) -> CSR:
+        """Moves the tables to a device, in place."""
+        for name in ("_value", "_key", "_count", "_start"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+
+def expand_rows(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions of the given slices of an array, one after the other, without a loop.
+
+    Args:
+        start (Tensor): First position of each slice, ``[B]``, int64.
+        count (Tensor): Length of each slice, ``[B]``, int64.
+
+    Returns:
+        tuple[Tensor, Tensor]: The slice that each position belongs to and the position, ``[count.sum()]`` each.
+
+    Example:
+        >>> import torch
+        >>> expand_rows(torch.tensor([5, 0]), torch.tensor([2, 1]))
+        (tensor([0, 0, 1]), tensor([5, 6, 0]))
+    """
+    row = torch.repeat_interleave(torch.arange(start.numel(), device=start.device), count)
+    first = count.cumsum(0) - count
+    return row, torch.arange(row.numel(), device=start.device) - first[row] + start[row]

@@ -1,0 +1,7 @@
+"""Data sets, each a PyG data set with one graph in the data contract, and the readers they are made with."""
+
+from torch_geometric_dsom.datasets.base import MMKGDataset, default_root
+from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
+from torch_geometric_dsom.datasets.tables import read_columns, read_triples
+
+__all__ = ["EmojiWorld", "MMKGDataset", "default_root", "read_columns", "read_triples"]

@@ -1,0 +1,110 @@
+"""What the data sets share: where they live, how a processed graph is kept, which split was asked for."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch_geometric.data import Data, InMemoryDataset
+
+from torch_geometric_dsom.datasets.storage import load_data, save_data
+from torch_geometric_dsom.errors import ConfigError, DataError
+from torch_geometric_dsom.version import __version__
+
+SPLITS = ("clean", "official")
+
+
+def default_root(name: str) -> Path:
+    """Folder of a data set where none is given: ``$DSOM_HOME``, else the user's cache.
+
+    Args:
+        name (str): Name of the data set.
+
+    Returns:
+        Path: The folder, which need not exist.
+
+    Example:
+        >>> default_root("EmojiWorld").name
+        'EmojiWorld'
+    """
+    if home := os.environ.get("DSOM_HOME"):
+        return Path(home).expanduser() / name
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "torch_geometric_dsom" / name
+
+
+class MMKGDataset(InMemoryDataset):
+    """One multimodal knowledge graph; a subclass says in :meth:`build` how it is made from its raw files.
+
+    The processed graph is one file without pickle, written whole or not at all. A file that is damaged, of another
+    version of the package or of another ``pre_transform`` is made anew; where it cannot be written, the graph stays in
+    memory, with a warning.
+
+    Args:
+        root (str or Path, optional): Folder of the data set. (default: :func:`default_root`)
+        transform (Callable, optional): Applied to the graph at every access. (default: :obj:`None`)
+        pre_transform (Callable, optional): Applied to the graph before it is kept. (default: :obj:`None`)
+        force_reload (bool): Make the processed graph anew. (default: :obj:`False`)
+        split (str): ``"clean"`` or ``"official"``. (default: :obj:`"clean"`)
+
+    Raises:
+        ConfigError: If ``split`` is unknown.
+        DataError: If the raw files are damaged.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        transform: Callable[[Data], Data] | None = None,
+        pre_transform: Callable[[Data], Data] | None = None,
+        force_reload: bool = False,
+        split: str = "clean",
+    ) -> None:
+        if split not in SPLITS:
+            close = difflib.get_close_matches(str(split), SPLITS, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(f"split: expected one of {list(SPLITS)}, got {split!r}{hint}")
+        self.split = split
+        root = default_root(type(self).__name__) if root is None else root
+        super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
+        self._data = self._load_or_build()
+
+    @property
+    def raw_file_names(self) -> list[str]:
+        """Names of the files in ``raw_dir``: none, unless a subclass keeps some."""
+        return []
+
+    @property
+    def processed_file_names(self) -> list[str]:
+        """Name of the file in ``processed_dir``."""
+        return [f"{self.split}.safetensors"]
+
+    def build(self) -> Data:
+        """The graph, made from the raw files.
+
+        Returns:
+            Data: A graph in the data contract.
+        """
+        raise NotImplementedError
+
+    def _load_or_build(self) -> Data:
+        path = Path(self.processed_paths[0])
+        recipe = repr(self.pre_transform)
+        key = f"{type(self).__name__} {self.split} of {__version__}, pre_transform={recipe}"
+        nameless = re.search(r" at 0x[0-9a-fA-F]+", recipe) is not None  # an address tells nothing about what it does
+        kept = None if self.force_reload or nameless else load_data(path, key)
+        if kept is not None:
+            return kept
+        data: Any = self.build()
+        if self.pre_transform is not None:
+            data = self.pre_transform(data)
+        try:
+            save_data(data, path, key)
+        except (OSError, DataError) as error:
+            warnings.warn(f"{path}: could not be written, the graph stays in memory ({error})", stacklevel=3)
+        return data

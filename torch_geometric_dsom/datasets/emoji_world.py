@@ -1,0 +1,203 @@
+"""EmojiWorld: a small multimodal graph, pictures and texts included, that comes with the package."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib.resources
+import io
+import operator
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.datasets.base import MMKGDataset
+from torch_geometric_dsom.datasets.tables import read_columns, read_triples
+from torch_geometric_dsom.errors import ConfigError, DataError
+
+ImageEncoder = Callable[[list[Image.Image]], Tensor]
+TextEncoder = Callable[[list[str]], Tensor]
+
+
+class EmojiWorld(MMKGDataset):
+    """Emoji, territories, languages, currencies and word senses, with pictures and texts; no download is needed.
+
+    Made from the Unicode CLDR, emojibase, WordNet, Natural Earth and Noto Emoji (licences: ``NOTICE``). Image features
+    are those of :class:`~torch_geometric_dsom.encoders.EfficientNetLite0`, text features those of
+    :class:`~torch_geometric_dsom.encoders.MiniLM`; :meth:`reencode` puts others in their place. The random 80/10/10
+    split keeps every entity in training; ``split='clean'`` and ``split='official'`` are the same.
+
+    ========== =========== ====================== ======== ========
+    Entities   Relations   Facts                  Pictures Texts
+    ========== =========== ====================== ======== ========
+    4,010      21          8,903 / 1,114 / 1,114  1,894    4,010
+    ========== =========== ====================== ======== ========
+
+    Beside the data contract, a graph has ``entity_kinds`` (such as ``"emoji"``) and ``entity_texts`` (the very string
+    that the text encoder sees: words and gloss of a word sense, the name of anything else), lists of str.
+
+    Args:
+        root (str or Path, optional): Folder for the processed graph.
+            (default: :func:`~torch_geometric_dsom.datasets.default_root`)
+        transform (Callable, optional): Applied to the graph at every access. (default: :obj:`None`)
+        pre_transform (Callable, optional): Applied to the graph before it is kept. (default: :obj:`None`)
+        force_reload (bool): Make the processed graph anew. (default: :obj:`False`)
+        split (str): ``"clean"`` or ``"official"``. (default: :obj:`"clean"`)
+
+    Raises:
+        ConfigError: If ``split`` is unknown.
+
+    Example:
+        >>> dataset = EmojiWorld()
+        >>> data = dataset[0]
+        >>> data.num_nodes, data.num_relations, data.edge_index.shape
+        (4010, 21, torch.Size([2, 8903]))
+        >>> data.entity_labels[0], dataset.image(0).size
+        ('grinning face', (64, 64))
+    """
+
+    def build(self) -> Data:
+        """The graph, made from the files in the package.
+
+        Returns:
+            Data: A graph in the data contract.
+        """
+        rows = _entities()
+        data = Data(num_nodes=len(rows))
+        with _package_files() as folder:
+            relations = read_columns(folder / "relations.tsv", ("id", "name"))
+            data.num_relations = len(relations)
+            for prefix, name in (("", "train"), ("val_", "valid"), ("test_", "test")):
+                facts = read_triples(folder / f"{name}.tsv", len(rows), len(relations))
+                data[f"{prefix}edge_index"], data[f"{prefix}edge_type"] = facts
+            with np.load(folder / "features.npz", allow_pickle=False) as features:
+                with_image = torch.from_numpy(features["noto_ids"]).long()
+                image, text = torch.from_numpy(features["noto"]), torch.from_numpy(features["text"])
+        data.x_image, data.image_mask = _spread(image, with_image, len(rows))
+        data.x_text, data.text_mask = _spread(text, torch.arange(len(rows)), len(rows))
+        data.entity_ids = [row[0] for row in rows]
+        data.entity_labels = [row[1] for row in rows]
+        data.entity_kinds = [row[3] for row in rows]
+        data.entity_texts = [_text(row) for row in rows]
+        data.relation_ids = [row[0] for row in relations]
+        data.relation_labels = [row[1] for row in relations]
+        return data
+
+    def image(self, i: int) -> Image.Image | None:
+        """The picture of an entity.
+
+        Args:
+            i (int): Entity, in ``[0, 4010)``.
+
+        Returns:
+            PIL.Image.Image or None: RGBA, 64 x 64 px; :obj:`None` where the entity has no picture.
+
+        Raises:
+            IndexError: If there is no such entity.
+        """
+        picture = _pictures().get(_row(i))
+        return None if picture is None else Image.open(io.BytesIO(picture)).convert("RGBA")
+
+    def text(self, i: int) -> str:
+        """The text of an entity, as the text encoder sees it.
+
+        Args:
+            i (int): Entity, in ``[0, 4010)``.
+
+        Returns:
+            str: Words and gloss of a word sense, the name of anything else.
+
+        Raises:
+            IndexError: If there is no such entity.
+        """
+        return _text(_entities()[_row(i)])
+
+    def reencode(self, image_encoder: ImageEncoder | None = None, text_encoder: TextEncoder | None = None) -> Data:
+        """The graph with features computed anew from the pictures and texts; what is kept on disk stays as it is.
+
+        Args:
+            image_encoder (Callable, optional): From a list of ``n`` RGBA pictures to a tensor ``[n, D]``.
+                (default: :obj:`None`, image features stay)
+            text_encoder (Callable, optional): From a list of ``n`` strings to a tensor ``[n, D]``.
+                (default: :obj:`None`, text features stay)
+
+        Returns:
+            Data: A graph in the data contract, ``transform`` applied.
+
+        Raises:
+            ConfigError: If no encoder is given.
+            DataError: If an encoder returns anything but a finite tensor ``[n, D]``.
+
+        Example:
+            >>> data = EmojiWorld().reencode(text_encoder=lambda texts: torch.tensor([[float(len(t))] for t in texts]))
+            >>> data.x_text[0]  # 'grinning face'
+            tensor([13.])
+        """
+        if image_encoder is None and text_encoder is None:
+            raise ConfigError("image_encoder, text_encoder: expected at least one of them, got None for both")
+        data, size = copy.copy(self._data), len(_entities())
+        if image_encoder is not None:
+            rows = [i for i in range(size) if i in _pictures()]
+            pictures = [picture for i in rows if (picture := self.image(i)) is not None]
+            features = _checked(image_encoder(pictures), len(rows), "image_encoder")
+            data.x_image, data.image_mask = _spread(features, torch.tensor(rows), size)
+        if text_encoder is not None:
+            features = _checked(text_encoder([self.text(i) for i in range(size)]), size, "text_encoder")
+            data.x_text, data.text_mask = _spread(features, torch.arange(size), size)
+        return data if self.transform is None else self.transform(data)
+
+
+@contextmanager
+def _package_files() -> Iterator[Path]:
+    folder = importlib.resources.files("torch_geometric_dsom.datasets") / "files" / "emoji_world"
+    with importlib.resources.as_file(folder) as path:
+        yield path
+
+
+@functools.cache
+def _entities() -> list[tuple[str, ...]]:
+    with _package_files() as folder:
+        return read_columns(folder / "entities.tsv", ("id", "name", "words and gloss", "kind"))
+
+
+@functools.cache
+def _pictures() -> dict[int, bytes]:
+    """All pictures as PNG, 7 MB: bytes, unlike an open archive, can be shared among worker processes."""
+    with _package_files() as folder, zipfile.ZipFile(folder / "noto64.zip") as archive:
+        return {int(name.removesuffix(".png")): archive.read(name) for name in archive.namelist()}
+
+
+def _text(row: tuple[str, ...]) -> str:
+    return row[2] or row[1]
+
+
+def _row(i: int) -> int:
+    row, size = operator.index(i), len(_entities())
+    if not 0 <= row < size:
+        raise IndexError(f"i: expected an entity in [0, {size}), got {row}")
+    return row
+
+
+def _spread(features: Tensor, rows: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Features ``[n, D]`` of the given rows as a float32 matrix over all rows, zeros elsewhere, and its mask."""
+    x = torch.zeros(size, features.size(1))
+    mask = torch.zeros(size, dtype=torch.bool)
+    x[rows], mask[rows] = features.detach().float().cpu(), True
+    return x, mask
+
+
+def _checked(features: Tensor, rows: int, name: str) -> Tensor:
+    if not isinstance(features, Tensor) or features.dim() != 2 or features.size(0) != rows:
+        came = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise DataError(f"{name}: expected a tensor [{rows}, D], got {came}")
+    if not bool(features.isfinite().all()):
+        row = int((~features.isfinite()).any(dim=1).nonzero()[0, 0])
+        raise DataError(f"{name}: expected finite features, got NaN or infinity in row {row}")
+    return features

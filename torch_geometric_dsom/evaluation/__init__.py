@@ -1,0 +1,16 @@
+"""Evaluation: filtered ranks, metrics and the certainty of a difference."""
+
+from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bootstrap
+from torch_geometric_dsom.evaluation.evaluator import evaluate
+from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
+from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
+
+__all__ = [
+    "BootstrapResult",
+    "RankingMetrics",
+    "RankingResult",
+    "Ranks",
+    "evaluate",
+    "filtered_ranks",
+    "paired_bootstrap",
+]

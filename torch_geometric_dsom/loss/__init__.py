@@ -1,0 +1,17 @@
+"""Losses: pure functions of tensors, and thin modules around them."""
+
+from torch_geometric_dsom.loss.cross_entropy import grouped_cross_entropy
+from torch_geometric_dsom.loss.neighbor_decoupled_kd import (
+    KDTerms,
+    NeighborDecoupledKDLoss,
+    neighbor_decoupled_kd_loss,
+    neighbor_decoupled_kd_terms,
+)
+
+__all__ = [
+    "KDTerms",
+    "NeighborDecoupledKDLoss",
+    "grouped_cross_entropy",
+    "neighbor_decoupled_kd_loss",
+    "neighbor_decoupled_kd_terms",
+]

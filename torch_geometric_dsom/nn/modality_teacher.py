@@ -1,0 +1,176 @@
+"""A teacher whose entity vectors are learned projections of features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.complex import ComplExScorer
+
+
+STRUCTURES = ("missing", "all", "none")
+
+
+class ModalityTeacher(ComplExScorer):
+    r"""An expert that sees modalities: ComplEx over entity vectors made of projected features.
+
+    .. math::
+        e_i = [i \in \mathcal S] \; s_i
+        + \sum_m [i \text{ has } m] \; W'_m \, \mathrm{GELU}(W_m \hat x_{m,i} + b_m)
+
+    with :math:`\hat x_{m,i}` the feature of modality :math:`m`, see :func:`standardize`, and :math:`s_i` a free vector
+    for the entities :math:`\mathcal S` that have a structure part: by default those that have none of the modalities,
+    for the expert could say nothing about them otherwise. An entity that it can see, it has to judge by what it sees.
+    A missing modality adds nothing: no filling.
+
+    Args:
+        features (dict[str, Tensor]): Modality to features, ``[N, D_m]`` each.
+        masks (dict[str, Tensor]): Modality to which entities have it, ``[N]`` bool each.
+        num_relations (int): Number of relations :math:`R`, without inverses.
+        rank (int): Number of complex dimensions :math:`d`. (default: :obj:`200`)
+        structure (str): Which entities get a free vector: ``"missing"``, ``"all"`` or ``"none"``.
+            (default: :obj:`"missing"`)
+        hidden_dim (int): Width of the hidden layer of each projection; 0 for a linear one. (default: :obj:`512`)
+        dropout (float): Dropout of query entity and query vector in training, in :math:`[0, 1)`.
+            (default: :obj:`0.0`)
+        init_scale (float): Standard deviation of the initial free vectors. (default: :obj:`0.1`)
+        generator (torch.Generator, optional): Source of initial values and dropout; a new one seeded with 0 if
+            :obj:`None`.
+
+    Raises:
+        ConfigError: If no modality is given, names or shapes disagree, or an option is out of range.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric_dsom.nn import ModalityTeacher
+        >>> mask = torch.tensor([True, True, True, True, False])
+        >>> teacher = ModalityTeacher({"image": torch.rand(5, 8)}, {"image": mask}, num_relations=2, rank=4)
+        >>> teacher.score_tails(torch.tensor([0]), torch.tensor([3])).shape
+        torch.Size([1, 5])
+    """
+
+    def __init__(
+        self,
+        features: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor],
+        num_relations: int,
+        rank: int = 200,
+        structure: str = "missing",
+        hidden_dim: int = 512,
+        dropout: float = 0.0,
+        init_scale: float = 0.1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        if not features or set(features) != set(masks):
+            raise ConfigError(f"features, masks: expected the same modalities, got {sorted(features)}, {sorted(masks)}")
+        if structure not in STRUCTURES:
+            raise ConfigError(f"structure: expected one of {list(STRUCTURES)}, got {structure!r}")
+        if hidden_dim < 0:
+            raise ConfigError(f"hidden_dim: expected zero or a positive number, got {hidden_dim}")
+        num_entities = next(iter(features.values())).size(0)
+        for name, x in features.items():
+            if x.dim() != 2 or x.size(0) != num_entities or masks[name].shape != (num_entities,):
+                raise ConfigError(
+                    f"features['{name}'], masks['{name}']: expected [{num_entities}, D] and [{num_entities}], "
+                    f"got {list(x.shape)} and {list(masks[name].shape)}"
+                )
+        super().__init__(num_entities, num_relations, rank, dropout, init_scale, generator)
+        self.row_free: Tensor
+        self.modalities = tuple(features)
+        self.structure = structure
+        self.hidden_dim = hidden_dim
+        self.project = nn.ModuleDict()
+        seen = torch.zeros(num_entities, dtype=torch.bool)
+        for name, x in features.items():
+            seen |= masks[name].cpu()
+            # Only the rows that are there are kept and projected.
+            self.register_buffer(f"row_{name}", masks[name].nonzero().flatten(), persistent=False)
+            self.register_buffer(f"x_{name}", standardize(x, masks[name])[masks[name]], persistent=False)
+            self.project[name] = projection(x.size(1), hidden_dim, 2 * rank)
+        free = {"missing": ~seen, "all": torch.ones_like(seen), "none": torch.zeros_like(seen)}[structure]
+        self.register_buffer("row_free", free.nonzero().flatten(), persistent=False)
+        self.entity = nn.Parameter(torch.empty(int(free.sum()), 2 * rank))
+        self.reset_parameters()
+
+    @classmethod
+    def from_data(cls, data: Data, modalities: Sequence[str], rank: int = 200, **kwargs: Any) -> ModalityTeacher:
+        """Builds a teacher on modalities of a graph in the data contract (``x_<name>``, ``<name>_mask``).
+
+        Args:
+            data (Data): The graph.
+            modalities (list[str]): Names of the modalities to use.
+            rank (int): Number of complex dimensions. (default: :obj:`200`)
+            **kwargs: Further arguments of the class.
+
+        Returns:
+            ModalityTeacher: Not trained yet.
+
+        Raises:
+            ConfigError: If the graph lacks a modality.
+        """
+        for name in modalities:
+            if f"x_{name}" not in data or f"{name}_mask" not in data:
+                raise ConfigError(f"modalities: expected x_{name} and {name}_mask in data, got {sorted(data.keys())}")
+        features = {name: data[f"x_{name}"] for name in modalities}
+        masks = {name: data[f"{name}_mask"] for name in modalities}
+        return cls(features, masks, data.num_relations, rank=rank, **kwargs)
+
+    def reset_parameters(self) -> None:
+        """Draws tables and projections anew."""
+        for table in (self.entity, self.relation):
+            nn.init.normal_(table, std=self.init_scale, generator=self.generator)
+        for layer in self.project.modules():
+            if isinstance(layer, nn.Linear):
+                bound = 1.0 / math.sqrt(layer.in_features)
+                nn.init.uniform_(layer.weight, -bound, bound, generator=self.generator)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def entity_table(self) -> Tensor:
+        """The entity vectors made of features and structure, ``[N, 2d]``."""
+        table = self.relation.new_zeros(self.num_entities, 2 * self.rank).index_copy(0, self.row_free, self.entity)
+        for name in self.modalities:
+            projected = self.project[name](getattr(self, f"x_{name}"))
+            table = table.index_add(0, getattr(self, f"row_{name}"), projected)
+        return table
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"{super().extra_repr()}, modalities={list(self.modalities)}, structure='{self.structure}'"
+
+
+def standardize(x: Tensor, mask: Tensor) -> Tensor:
+    """Features centred over the entities that have them and scaled to unit length; zeros elsewhere.
+
+    Args:
+        x (Tensor): Features, ``[N, D]``.
+        mask (Tensor): Which entities have them, ``[N]`` bool.
+
+    Returns:
+        Tensor: ``[N, D]``, float32.
+
+    Example:
+        >>> import torch
+        >>> standardize(torch.tensor([[3.0, 0.0], [1.0, 0.0], [9.0, 9.0]]), torch.tensor([True, True, False]))
+        tensor([[ 1.,  0.],
+                [-1.,  0.],
+                [ 0.,  0.]])
+    """
+    out = torch.zeros_like(x, dtype=torch.float32)
+    if bool(mask.any()):
+        present = x[mask].float()
+        out[mask] = nn.functional.normalize(present - present.mean(dim=0), dim=-1)
+    return out
+
+
+def projection(in_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
+    """A layer from features to entity vectors: linear, or with one hidden layer if ``hidden_dim`` is not 0."""
+    if hidden_dim == 0:
+        return nn.Linear(in_dim, out_dim, bias=False)
+    return nn.Sequential(nn.Linear(in_dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, out_dim, bias=False))

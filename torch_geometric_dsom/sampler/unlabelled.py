@@ -1,0 +1,60 @@
+"""Queries that no training fact answers: a soft label needs no gold answer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.data.triples import split_triples, with_inverses
+from torch_geometric_dsom.errors import ConfigError, DataError
+
+
+class UnlabelledSampler:
+    r"""Draws queries :math:`(e, r)` over all entities, relations as often as in training.
+
+    Entities are drawn uniformly, so that one which training hardly or never shows gets as many soft labels as a hub.
+
+    Args:
+        data (Data): A graph in the data contract; only its training facts are read.
+        generator (torch.Generator, optional): Source of the draws; a new one seeded with 0 if :obj:`None`.
+
+    Raises:
+        DataError: If there is no training fact.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> data = Data(edge_index=torch.tensor([[0], [1]]), edge_type=torch.tensor([0]), num_nodes=4, num_relations=1)
+        >>> head, relation = UnlabelledSampler(data).sample(3)
+        >>> head.shape, bool((relation < 2).all())
+        (torch.Size([3]), True)
+    """
+
+    def __init__(self, data: Data, generator: torch.Generator | None = None) -> None:
+        self.num_nodes = int(data.num_nodes)
+        self._relations = with_inverses(split_triples(data, "train"), int(data.num_relations))[:, 1]
+        if self._relations.numel() == 0:
+            raise DataError("data: expected at least one training fact, got none")
+        self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
+
+    def sample(self, number: int) -> tuple[Tensor, Tensor]:
+        """Draws queries.
+
+        Args:
+            number (int): How many.
+
+        Returns:
+            tuple[Tensor, Tensor]: Entities and relations in :math:`[0, 2R)`, ``[number]`` int64 each.
+
+        Raises:
+            ConfigError: If the number is negative.
+        """
+        if number < 0:
+            raise ConfigError(f"number: expected zero or a positive number, got {number}")
+        head = torch.randint(self.num_nodes, (number,), generator=self.generator)
+        fact = torch.randint(self._relations.numel(), (number,), generator=self.generator)
+        return head, self._relations[fact]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(entities={self.num_nodes}, facts={self._relations.numel()})"

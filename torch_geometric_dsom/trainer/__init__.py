@@ -1,0 +1,19 @@
+"""Training: experts, the distilled student, and what can be asked of it."""
+
+from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.dsom import DSoMTrainer
+from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
+from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
+from torch_geometric_dsom.trainer.predict import Prediction, predict
+
+__all__ = [
+    "CrossEntropyObjective",
+    "DSoMConfig",
+    "DSoMTrainer",
+    "DistillationObjective",
+    "FitConfig",
+    "FitResult",
+    "Prediction",
+    "fit_scorer",
+    "predict",
+]

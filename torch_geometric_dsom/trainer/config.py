@@ -1,0 +1,116 @@
+"""All numbers of a run in one place, checked when they are given."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from torch_geometric_dsom.data.neighbor_index import KINDS
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.trainer.fit import FitConfig
+
+
+@dataclass(frozen=True)
+class DSoMConfig:
+    r"""Configuration of :class:`~torch_geometric_dsom.DSoMTrainer`.
+
+    The defaults were chosen by validation MRR on EmojiWorld, see ``benchmarks/RESULTS.md``.
+
+    Args:
+        rank (int): Complex dimensions of the student and of each expert. (default: :obj:`100`)
+        student (FitConfig): How the student is trained; the structure expert and the CE-only student likewise.
+        teacher (FitConfig): How the modality experts are trained.
+        student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
+        teacher_dropout (float): Dropout of the modality experts, in :math:`[0, 1)`. (default: :obj:`0.5`)
+        teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
+        neighbors (str): Kind of :class:`~torch_geometric_dsom.data.NeighborIndex`. (default: :obj:`"head"`)
+        alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
+        beta (float): Weight of the term of the rest. (default: :obj:`1.0`)
+        temperature (float): Temperature :math:`\tau` of the soft labels. (default: :obj:`1.0`)
+        gamma (float): Weight of the distillation. (default: :obj:`1.0`)
+        warmup (int): Epochs over which :obj:`gamma` grows to its value. (default: :obj:`5`)
+        unlabelled (float): Queries without a training fact to distil on as well, for each query of a batch; 0 for none.
+            (default: :obj:`1.0`)
+        positive_reward (bool): Whether only sets that help are rewarded. (default: :obj:`True`)
+        mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
+            (default: :obj:`True`)
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    rank: int = 100
+    student: FitConfig = field(default_factory=lambda: FitConfig(optimizer="adagrad", lr=0.1, n3=0.05))
+    teacher: FitConfig = field(default_factory=FitConfig)
+    student_dropout: float = 0.0
+    teacher_dropout: float = 0.5
+    teacher_hidden: int = 512
+    neighbors: str = "head"
+    alpha: float = 1.0
+    beta: float = 1.0
+    temperature: float = 1.0
+    gamma: float = 1.0
+    warmup: int = 5
+    unlabelled: float = 1.0
+    positive_reward: bool = True
+    mask_absent: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError(f"rank: expected a positive number, got {self.rank}")
+        for name in ("student_dropout", "teacher_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ConfigError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
+        for name in ("alpha", "beta", "gamma", "warmup", "unlabelled", "teacher_hidden"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
+        if self.neighbors not in KINDS:
+            raise ConfigError(f"neighbors: expected one of {list(KINDS)}, got '{self.neighbors}'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary of plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> DSoMConfig:
+        """Builds a configuration from plain values; what is not named keeps its default.
+
+        Args:
+            options (dict): Values by name; ``student`` and ``teacher`` may be dictionaries of
+                :class:`FitConfig` values, of which the missing ones keep the defaults of this class.
+
+        Raises:
+            ConfigError: If a name is unknown or a value out of range.
+        """
+        return update(cls(), options)
+
+
+def update(config: DSoMConfig, options: Mapping[str, Any]) -> DSoMConfig:
+    """The configuration with some values replaced, nested ones likewise."""
+    return _replace(config, options, "")  # type: ignore[no-any-return]
+
+
+def _replace(config: Any, options: Mapping[str, Any], prefix: str) -> Any:
+    values = {item.name: getattr(config, item.name) for item in fields(config)}
+    for name, value in options.items():
+        if name not in values:
+            close = difflib.get_close_matches(str(name), values, n=1)
+            hint = f"; did you mean '{prefix}{close[0]}'?" if close else f"; known: {sorted(values)}"
+            raise ConfigError(f"{prefix}{name}: unknown option{hint}")
+        old = values[name]
+        if isinstance(old, FitConfig) and isinstance(value, Mapping):
+            value = _replace(old, value, f"{prefix}{name}.")
+        elif not _same_kind(old, value):
+            raise ConfigError(f"{prefix}{name}: expected {type(old).__name__}, got {type(value).__name__} {value!r}")
+        values[name] = float(value) if type(old) is float else value
+    return type(config)(**values)
+
+
+def _same_kind(old: object, new: object) -> bool:
+    if type(old) is float:
+        return isinstance(new, (int, float)) and not isinstance(new, bool)
+    return type(new) is type(old)
