@@ -41,7 +41,7 @@ def test_structure_parts_go_where_they_are_asked_for():
 def test_linear_projection_by_hand():
     teacher = make(structure="none", hidden_dim=0)
     x = standardize(torch.randn(4, 6, generator=torch.Generator().manual_seed(3)), MASK)
-    assert torch.allclose(teacher.entity_table(), x @ teacher.project["image"].weight.T)
+    assert torch.allclose(teacher.entity_table(), x @ teacher.project["image"][0].weight.T)
 
 
 def test_two_modalities_add_up_and_only_what_has_none_is_free():

@@ -62,17 +62,32 @@ class NeighborIndex:
     def _query(self, entity: Tensor, relation: Tensor) -> Tensor:
         return entity * (2 * self.num_relations) + relation
 
-    def rows(self, head: Tensor, rel: Tensor, tail: Tensor) -> GroupRows:
+    @property
+    def per_query(self) -> bool:
+        """Whether all training facts of a query have the same group: it holds all their targets already."""
+        return self.kind in ("head", "answers")
+
+    def rows(self, head: Tensor, rel: Tensor, tail: Tensor | None = None) -> GroupRows:
         """The groups of a batch.
 
         Args:
             head (Tensor): Query entities, ``[B]``, int64.
             rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
-            tail (Tensor): Targets, ``[B]``, int64.
+            tail (Tensor, optional): Targets, ``[B]``, int64, which join their groups. May be left out where the groups
+                are :attr:`per_query`.
 
         Returns:
             GroupRows: The groups, the target of each row included.
+
+        Raises:
+            ConfigError: If the targets are left out where the kind needs them.
         """
+        if tail is None:
+            if not self.per_query:
+                raise ConfigError(f"tail: expected the targets for kind '{self.kind}', got None")
+            return GroupRows(
+                *self._neighbors.rows(self._query(head, rel) if self.kind == "answers" else head), head.numel()
+            )
         each = torch.arange(head.numel(), device=head.device)
         if self.kind == "none":
             return GroupRows(each, tail, head.numel())

@@ -171,6 +171,9 @@ def standardize(x: Tensor, mask: Tensor) -> Tensor:
 
 def projection(in_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
     """A layer from features to entity vectors: linear, or with one hidden layer if ``hidden_dim`` is not 0."""
-    if hidden_dim == 0:
-        return nn.Linear(in_dim, out_dim, bias=False)
-    return nn.Sequential(nn.Linear(in_dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, out_dim, bias=False))
+    sizes = [in_dim, out_dim] if hidden_dim == 0 else [in_dim, hidden_dim, out_dim]
+    layers: list[nn.Module] = []
+    for number, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False), start=2):
+        # Values are drawn later, not from torch's global generator.
+        layers += [nn.utils.skip_init(nn.Linear, a, b, bias=number < len(sizes)), nn.GELU()]
+    return nn.Sequential(*layers[:-1])

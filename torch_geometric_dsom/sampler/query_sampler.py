@@ -15,14 +15,16 @@ from torch_geometric_dsom.errors import ConfigError, DataError
 
 
 class QueryBatch(NamedTuple):
-    """Unique queries and the facts that answer them.
+    """Queries and the facts that answer them.
 
     Args:
-        head (Tensor): Query entity of each unique query, ``[Q]``, int64.
-        relation (Tensor): Relation in :math:`[0, 2R)` of each unique query, ``[Q]``, int64.
-        row (Tensor): The unique query of each fact, ``[M]``, int64.
+        head (Tensor): Query entity of each query, ``[Q]``, int64.
+        relation (Tensor): Relation in :math:`[0, 2R)` of each query, ``[Q]``, int64.
+        row (Tensor): The query of each fact, ``[M]``, int64.
         target (Tensor): The gold entity of each fact, ``[M]``, int64.
         fact (Tensor): Number of the fact in :attr:`QuerySampler.facts`, ``[M]``, int64.
+        weight (float): Facts of this batch over those of an average batch. A mean over facts times this weighs every
+            fact of an epoch alike, however many share its query. (default: :obj:`1.0`)
     """
 
     head: Tensor
@@ -30,27 +32,38 @@ class QueryBatch(NamedTuple):
     row: Tensor
     target: Tensor
     fact: Tensor
+    weight: float = 1.0
+
+    def ungrouped(self) -> QueryBatch:
+        """The same facts with a query of their own each, ``Q = M``."""
+        each = torch.arange(self.row.numel(), device=self.row.device)
+        return self._replace(head=self.head[self.row], relation=self.relation[self.row], row=each)
 
     def to(self, device: torch.device | str) -> QueryBatch:
         """The same batch on another device."""
-        return QueryBatch(*(x.to(device, non_blocking=True) for x in self))
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in self._fields[:-1]}
+        return self._replace(**moved)
 
 
 class QuerySampler:
     r"""Goes over the training facts of a graph in both directions, a batch of grouped queries at a time.
 
-    A fact :math:`(h, r, t)` is asked as :math:`(h, r, ?)` and as :math:`(t, r + R, ?)`. All facts of a query are in one
-    batch. An epoch covers each fact once in each direction, in an order drawn from the sampler's own generator.
+    A fact :math:`(h, r, t)` is asked as :math:`(h, r, ?)` and as :math:`(t, r + R, ?)`. An epoch covers each fact once
+    in each direction, in an order drawn from the sampler's own generator. Facts of a query stay together, up to
+    :obj:`max_facts` of them: the facts of a hub are dealt out to several batches, at random, so that no batch is about
+    one hub alone.
 
     Args:
         data (Data or Tensor): A graph in the data contract, or facts ``[E, 3]`` (head, relation, tail).
         num_relations (int, optional): Number of relations :math:`R`; read from ``data`` where it is a graph.
-        batch_size (int): Unique queries a batch. (default: :obj:`256`)
+        batch_size (int): Rows, that is queries, a batch. (default: :obj:`256`)
+        max_facts (int, optional): Facts of a query at most in one row of a batch; no limit if :obj:`None`.
+            (default: :obj:`16`)
         shuffle (bool): Whether the order is drawn anew every epoch. (default: :obj:`True`)
         generator (torch.Generator, optional): Source of the order; a new one seeded with 0 if :obj:`None`.
 
     Raises:
-        ConfigError: If ``batch_size`` is below one or ``num_relations`` is missing.
+        ConfigError: If ``batch_size`` or ``max_facts`` is below one or ``num_relations`` is missing.
         DataError: If there is no fact.
 
     Example:
@@ -69,11 +82,14 @@ class QuerySampler:
         data: Data | Tensor,
         num_relations: int | None = None,
         batch_size: int = 256,
+        max_facts: int | None = 16,
         shuffle: bool = True,
         generator: torch.Generator | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size: expected a positive number, got {batch_size}")
+        if max_facts is not None and max_facts < 1:
+            raise ConfigError(f"max_facts: expected a positive number, got {max_facts}")
         triples = data if isinstance(data, Tensor) else split_triples(data, "train")
         if num_relations is None:
             if isinstance(data, Tensor):
@@ -82,17 +98,22 @@ class QuerySampler:
         if triples.numel() == 0:
             raise DataError("data: expected at least one training fact, got none")
         self.batch_size = batch_size
+        self.max_facts = max_facts
         self.shuffle = shuffle
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
         self.num_relations = num_relations
         facts = with_inverses(triples, num_relations)
-        key, order = (facts[:, 0] * (2 * num_relations) + facts[:, 1]).sort(stable=True)
+        key, self._order = (facts[:, 0] * (2 * num_relations) + facts[:, 1]).sort(stable=True)
         unique, self._count = torch.unique_consecutive(key, return_counts=True)
         self._start = self._count.cumsum(0) - self._count
-        self._order = order
         self.facts = facts
         self.head = unique // (2 * num_relations)
         self.relation = unique % (2 * num_relations)
+        # A row of a batch is a run of at most max_facts facts of one query.
+        step = int(self._count.max()) if max_facts is None else max_facts
+        self._row_query, offset = expand_rows(torch.zeros_like(self._count), (self._count + step - 1) // step)
+        self._row_start = self._start[self._row_query] + step * offset
+        self._row_count = (self._count[self._row_query] - step * offset).clamp_max(step)
 
     @property
     def num_queries(self) -> int:
@@ -104,23 +125,29 @@ class QuerySampler:
         """Number of facts, both directions counted."""
         return self.facts.size(0)
 
-    def __len__(self) -> int:
-        return -(-self.num_queries // self.batch_size)
+    @property
+    def num_rows(self) -> int:
+        """Number of rows of all batches together: unique queries, hubs as often as they are dealt out."""
+        return int(self._row_query.numel())
 
-    def batch(self, query: Tensor) -> QueryBatch:
-        """The batch of the given unique queries, ``[Q]`` int64 numbers below :attr:`num_queries`."""
-        row, position = expand_rows(self._start[query], self._count[query])
-        fact = self._order[position]
-        return QueryBatch(self.head[query], self.relation[query], row, self.facts[fact, 2], fact)
+    def __len__(self) -> int:
+        return -(-self.num_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[QueryBatch]:
-        order = (
-            torch.randperm(self.num_queries, generator=self.generator)
-            if self.shuffle
-            else torch.arange(self.num_queries)
-        )
-        for query in order.split(self.batch_size):
-            yield self.batch(query)
+        order = self._order
+        if self.shuffle:
+            # Facts in random order within their query, so that a hub is dealt out anew every epoch.
+            shuffled = torch.randperm(self.num_facts, generator=self.generator)
+            query = torch.repeat_interleave(torch.arange(self.num_queries), self._count)
+            order = order[shuffled[query[shuffled].argsort(stable=True)]]
+            rows = torch.randperm(self.num_rows, generator=self.generator)
+        else:
+            rows = torch.arange(self.num_rows)
+        for part in rows.split(self.batch_size):
+            row, position = expand_rows(self._row_start[part], self._row_count[part])
+            query, fact = self._row_query[part], order[position]
+            weight = fact.numel() / part.numel() * self.num_rows / self.num_facts
+            yield QueryBatch(self.head[query], self.relation[query], row, self.facts[fact, 2], fact, weight)
 
     def __repr__(self) -> str:
         name = type(self).__name__

@@ -11,79 +11,74 @@ from torch_geometric_dsom.data.groups import GroupRows
 
 
 class TeacherSignals(NamedTuple):
-    r"""Scalars of :math:`M` facts and :math:`K` teachers.
+    r"""Scalars of :math:`M` facts and :math:`K` teachers; teachers are frozen, so they are computed once.
 
     Args:
         log_prob (Tensor): :math:`\log p_k(t)` of the target, ``[M, K]``.
         inverse_rank (Tensor): One over the unfiltered rank of the target (ties realistic), ``[M, K]``.
         entropy (Tensor): Entropy of :math:`p_k` in nats, ``[M, K]``.
         max_prob (Tensor): Largest probability of :math:`p_k`, ``[M, K]``.
-        divergence (Tensor): :math:`\mathrm{KL}(p_k \| p_S)` in nats, ``[M, K]``.
         neighbor_mass (Tensor): Mass of :math:`p_k` on the neighbour group, ``[M, K]``.
-        student_log_prob (Tensor): :math:`\log p_S(t)`, ``[M]``.
     """
 
     log_prob: Tensor
     inverse_rank: Tensor
     entropy: Tensor
     max_prob: Tensor
-    divergence: Tensor
     neighbor_mass: Tensor
-    student_log_prob: Tensor
+
+    def rows(self, index: Tensor) -> TeacherSignals:
+        """The signals of some facts, given by number."""
+        return TeacherSignals(*(value[index] for value in self))
 
     def features(self) -> Tensor:
-        """All of them side by side, on scales of about one, ``[M, 6K + 1]``."""
-        columns = [
-            self.log_prob / 5.0,
-            self.inverse_rank,
-            self.entropy / 5.0,
-            self.max_prob,
-            self.divergence.clamp_max(20.0) / 5.0,
-            self.neighbor_mass,
-            self.student_log_prob.unsqueeze(-1) / 5.0,
-        ]
-        return torch.cat(columns, dim=-1)
+        """All of them side by side, on scales of about one, ``[M, 5K]``."""
+        log_prob, entropy = self.log_prob / 5.0, self.entropy / 5.0
+        return torch.cat([log_prob, self.inverse_rank, entropy, self.max_prob, self.neighbor_mass], dim=-1)
+
+
+class StudentSignals(NamedTuple):
+    r"""Scalars of :math:`M` facts that change with the student.
+
+    Args:
+        log_prob (Tensor): :math:`\log p_S(t)` of the target, ``[M]``.
+        divergence (Tensor): :math:`\mathrm{KL}(p_k \| p_S)` in nats, ``[M, K]``.
+    """
+
+    log_prob: Tensor
+    divergence: Tensor
+
+    def features(self) -> Tensor:
+        """Both side by side, on scales of about one, ``[M, K + 1]``."""
+        return torch.cat([self.log_prob.unsqueeze(-1) / 5.0, self.divergence.clamp(0.0, 20.0) / 5.0], dim=-1)
 
 
 @torch.no_grad()
 def teacher_signals(
-    student_logits: Tensor, teacher_logits: Tensor, row: Tensor, target: Tensor, groups: GroupRows
+    teacher_logits: Tensor, row: Tensor, target: Tensor, groups: GroupRows, temperature: float = 1.0
 ) -> TeacherSignals:
-    """Computes :class:`TeacherSignals` at temperature one.
+    """Computes :class:`TeacherSignals`.
 
     Args:
-        student_logits (Tensor): Student scores of unique queries, ``[Q, N]``.
-        teacher_logits (Tensor): Teacher scores of the same queries, ``[K, Q, N]``.
+        teacher_logits (Tensor): Teacher scores of unique queries, ``[K, Q, N]``.
         row (Tensor): The query of each fact, ``[M]``, int64.
         target (Tensor): The gold entity of each fact, ``[M]``, int64.
-        groups (GroupRows): Neighbour group of each fact, :math:`M` rows.
+        groups (GroupRows): Neighbour group of each query, :math:`Q` rows.
+        temperature (float): Temperature of the distributions. (default: :obj:`1.0`)
 
     Returns:
         TeacherSignals: Detached values.
     """
-    student = torch.log_softmax(student_logits, dim=-1)
     columns = []
     for logits in teacher_logits:
-        log_prob = torch.log_softmax(logits, dim=-1)
+        log_prob = torch.log_softmax(logits / temperature, dim=-1)
         prob = log_prob.exp()
-        negative_entropy = (prob * log_prob).sum(dim=-1)
-        divergence = negative_entropy - (prob * student).sum(dim=-1)
+        entropy = -(prob * log_prob).sum(dim=-1)
         gold = log_prob[row, target]
-        mass = torch.zeros_like(gold).index_add_(0, groups.row, prob[row[groups.row], groups.entity])
-        columns.append(
-            (
-                gold,
-                _rank(log_prob, row, gold).reciprocal(),
-                -negative_entropy[row],
-                prob.amax(dim=-1)[row],
-                divergence[row],
-                mass,
-            )
-        )
-    gold, inverse_rank, entropy, max_prob, divergence, mass = (
-        torch.stack(values, dim=-1) for values in zip(*columns, strict=True)
-    )
-    return TeacherSignals(gold, inverse_rank, entropy, max_prob, divergence, mass, student[row, target])
+        mass = prob.new_zeros(prob.size(0)).index_add_(0, groups.row, prob[groups.row, groups.entity])
+        rank = _rank(log_prob, row, gold)
+        columns.append((gold, rank.reciprocal(), entropy[row], prob.amax(dim=-1)[row], mass[row]))
+    return TeacherSignals(*(torch.stack(values, dim=-1) for values in zip(*columns, strict=True)))
 
 
 def _rank(values: Tensor, row: Tensor, gold: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from torch_geometric_dsom.sampler.signals import TeacherSignals
+from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals
 
 
 class SelectionState(nn.Module):
@@ -52,12 +52,21 @@ class SelectionState(nn.Module):
         return self.query_dim + signals + 2 * self.presence.size(1) + 1 + 2 * self.num_relations
 
     @torch.no_grad()
-    def forward(self, query: Tensor, signals: TeacherSignals, head: Tensor, rel: Tensor, tail: Tensor) -> Tensor:
+    def forward(
+        self,
+        query: Tensor,
+        teachers: TeacherSignals,
+        student: StudentSignals,
+        head: Tensor,
+        rel: Tensor,
+        tail: Tensor,
+    ) -> Tensor:
         """The states of a batch of facts.
 
         Args:
             query (Tensor): The student's query vectors, ``[M, query_dim]``.
-            signals (TeacherSignals): Signals of the same facts.
+            teachers (TeacherSignals): Signals of the teachers on the same facts.
+            student (StudentSignals): Signals of the student on the same facts.
             head (Tensor): Query entities, ``[M]``, int64.
             rel (Tensor): Relations in :math:`[0, 2R)`, ``[M]``, int64.
             tail (Tensor): Targets, ``[M]``, int64.
@@ -67,7 +76,8 @@ class SelectionState(nn.Module):
         """
         columns = [
             nn.functional.normalize(query.detach(), dim=-1),
-            signals.features(),
+            teachers.features(),
+            student.features(),
             self.presence[head],
             self.presence[tail],
             self.degree[head].unsqueeze(-1),

@@ -111,8 +111,9 @@ class TeacherSampler(nn.Module):
         self.baseline_momentum = baseline_momentum
         self.init_prob = init_prob
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
-        self.body = nn.Linear(state_dim, hidden_dim) if hidden_dim > 0 else None
-        self.head = nn.Linear(hidden_dim if hidden_dim > 0 else state_dim, num_teachers)
+        # Values are drawn in reset_parameters, not from torch's global generator.
+        self.body = nn.utils.skip_init(nn.Linear, state_dim, hidden_dim) if hidden_dim > 0 else None
+        self.head = nn.utils.skip_init(nn.Linear, hidden_dim if hidden_dim > 0 else state_dim, num_teachers)
         self.register_buffer("baseline", torch.zeros(()))
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
         self.baseline: Tensor

@@ -43,7 +43,7 @@ class DSoMConfig:
 
     rank: int = 100
     student: FitConfig = field(default_factory=lambda: FitConfig(optimizer="adagrad", lr=0.1, n3=0.05))
-    teacher: FitConfig = field(default_factory=FitConfig)
+    teacher: FitConfig = field(default_factory=lambda: FitConfig(batch_size=512, max_facts=1))
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
     teacher_hidden: int = 512

@@ -20,7 +20,7 @@ from torch_geometric_dsom.sampler import QuerySampler, SelectionState, TeacherSa
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.experts import FUSED, availability, make_experts
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_scorer
-from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
+from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective, fact_signals
 from torch_geometric_dsom.trainer.predict import Prediction, TailScorer, predict
 from torch_geometric_dsom.trainer.storage import load_directory, save_directory
 
@@ -142,13 +142,17 @@ class DSoMTrainer:
         state = self._state(data, list(teachers))
         if self.agent is None:
             self.agent = TeacherSampler(len(teachers), state.dim, generator=self._generator("agent"))
+        config = self._student_config(epochs)
+        groups = NeighborIndex(data, self.config.neighbors).to(self.device)
+        sampler = QuerySampler(data, batch_size=config.batch_size, shuffle=False)
         objective = DistillationObjective(
             self.student,
             list(teachers.values()),
+            fact_signals(list(teachers.values()), sampler, groups, self.loss.temperature, self.device),
             available,
             self.agent.to(self.device),
             state.to(self.device),
-            NeighborIndex(data, self.config.neighbors).to(self.device),
+            groups,
             self.loss,
             gamma=self.config.gamma,
             warmup=self.config.warmup,
@@ -157,7 +161,7 @@ class DSoMTrainer:
             unlabelled_share=self.config.unlabelled,
             n3=self.config.student.n3,
         )
-        self._fit(self.student, data, objective, self._student_config(epochs), "student", on_epoch)
+        self._fit(self.student, data, objective, config, "student", on_epoch)
         self.vocabulary = Vocabulary.from_data(data)
         return self.student
 
@@ -290,7 +294,10 @@ class DSoMTrainer:
         order: str | None = None,
     ) -> None:
         sampler = QuerySampler(
-            data, batch_size=config.batch_size, generator=self._generator(f"{order or phase}/batches")
+            data,
+            batch_size=config.batch_size,
+            max_facts=config.max_facts,
+            generator=self._generator(f"{order or phase}/batches"),
         )
         known = KnownAnswers.from_data(data, splits=("train", "val"))
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from torch_geometric_dsom.errors import ConfigError, NonFiniteError
-from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler
+from torch_geometric_dsom.nn import fast_matmul
+from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 
 Record = dict[str, float | int | str]
 OPTIMIZERS = ("adam", "adagrad")
@@ -24,7 +25,10 @@ class FitConfig:
 
     Args:
         epochs (int): Epochs at most. (default: :obj:`60`)
-        batch_size (int): Unique queries a batch. (default: :obj:`256`)
+        batch_size (int): Queries a batch. (default: :obj:`256`)
+        max_facts (int): Facts of a query at most in one row of a batch, see
+            :class:`~torch_geometric_dsom.sampler.QuerySampler`; 1 gives each fact a dropout of its own.
+            (default: :obj:`16`)
         optimizer (str): ``"adam"`` or ``"adagrad"``. (default: :obj:`"adam"`)
         lr (float): Learning rate. (default: :obj:`0.003`)
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
@@ -37,6 +41,7 @@ class FitConfig:
 
     epochs: int = 60
     batch_size: int = 256
+    max_facts: int = 16
     optimizer: str = "adam"
     lr: float = 3e-3
     n3: float = 0.0
@@ -44,7 +49,7 @@ class FitConfig:
     patience: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "evaluate_every", "patience"):
+        for name in ("epochs", "batch_size", "max_facts", "evaluate_every", "patience"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if self.optimizer not in OPTIMIZERS:
@@ -112,7 +117,7 @@ def fit_scorer(
     bar = tqdm(
         total=config.epochs, desc=f"{phase:>18}", unit="epoch", disable=None if progress is None else not progress
     )
-    with bar:
+    with bar, fast_matmul():
         for epoch in range(1, config.epochs + 1):
             start = time.perf_counter()
             record: Record = {"phase": phase, "epoch": epoch}

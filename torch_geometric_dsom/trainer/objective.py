@@ -7,12 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from torch_geometric_dsom.data import NeighborIndex
-from torch_geometric_dsom.loss import NeighborDecoupledKDLoss, grouped_cross_entropy
+from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.loss import (
+    NeighborDecoupledKDLoss,
+    grouped_cross_entropy,
+    mixed_kd_loss,
+    soft_labels,
+    view_student,
+)
 from torch_geometric_dsom.nn import ComplExScorer
 from torch_geometric_dsom.sampler import (
     QueryBatch,
+    QuerySampler,
     SelectionState,
+    StudentSignals,
     TeacherChoice,
     TeacherSampler,
     TeacherSignals,
@@ -44,7 +52,7 @@ class CrossEntropyObjective:
         if self.n3 > 0:
             head, relation = batch.head[batch.row], batch.relation[batch.row]
             loss = loss + self.n3 * self.model.penalty(head, relation, batch.target, table)
-        return query, logits, loss
+        return query, logits, batch.weight * loss
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch."""
@@ -60,6 +68,7 @@ class DistillationObjective(CrossEntropyObjective):
     Args:
         model (ComplExScorer): The student.
         teachers (list): Frozen scorers.
+        signals (TeacherSignals): Signals of the teachers on all training facts, from :func:`fact_signals`.
         available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
         agent (TeacherSampler): Picks the sets.
         state (SelectionState): What the agent sees.
@@ -77,6 +86,7 @@ class DistillationObjective(CrossEntropyObjective):
         self,
         model: ComplExScorer,
         teachers: Sequence[TailScorer],
+        signals: TeacherSignals,
         available: Tensor,
         agent: TeacherSampler,
         state: SelectionState,
@@ -91,6 +101,7 @@ class DistillationObjective(CrossEntropyObjective):
     ) -> None:
         super().__init__(model, n3)
         self.teachers = teachers
+        self.signals = signals
         self.available = available
         self.agent = agent
         self.state = state
@@ -104,31 +115,26 @@ class DistillationObjective(CrossEntropyObjective):
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch; the agent learns on the way."""
+        if not self.groups.per_query:
+            batch = batch.ungrouped()
         query, logits, ce = self.score(batch)
-        kd, choice, signals = self._distil(query, logits, batch)
-        reward = margin_reward(signals.log_prob, signals.student_log_prob, choice.action, self.positive)
+        groups = self.groups.rows(batch.head, batch.relation, None if self.groups.per_query else batch.target)
+        teacher_logits = ask(self.teachers, batch)
+        signals = self.signals.rows(batch.fact)
+        kd, choice, student = self._distil(query, logits, teacher_logits, batch, signals, groups)
+        reward = margin_reward(signals.log_prob, student.log_prob, choice.action, self.positive)
         policy = self.agent.update(choice, reward)
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
         logs = {"ce": ce.item(), "kd": kd.item(), "gamma": gamma, "reward": reward.mean().item(), **policy}
-        logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, _rates(choice), strict=True)}
+        rates = choice.action.float().mean(dim=0).tolist()
+        logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
         logs["select/none"] = 1.0 - choice.weight.mean().item()
-        loss = ce + gamma * kd
+        loss = ce + gamma * batch.weight * kd
         if self.unlabelled is not None:
             free = self._unlabelled_kd(max(1, round(self.unlabelled_share * batch.head.numel())))
             logs["kd_unlabelled"] = free.item()
             loss = loss + gamma * free
         return loss, logs
-
-    def _distil(self, query: Tensor, logits: Tensor, batch: QueryBatch) -> tuple[Tensor, TeacherChoice, TeacherSignals]:
-        """Distils the sets that the agent picks for the facts of a batch."""
-        teacher_logits = self._ask(batch.head, batch.relation)
-        head, relation = batch.head[batch.row], batch.relation[batch.row]
-        groups = self.groups.rows(head, relation, batch.target)
-        signals = teacher_signals(logits.detach(), teacher_logits, batch.row, batch.target, groups)
-        state = self.state(query[batch.row], signals, head, relation, batch.target)
-        choice = self.agent.sample(state, available=self.available[head])
-        soft_label = choice.combine(teacher_logits[:, batch.row], self.loss.temperature)
-        return self.loss(logits[batch.row], soft_label, groups, weight=choice.weight), choice, signals
 
     def _unlabelled_kd(self, number: int) -> Tensor:
         """The same on queries without a gold answer: the teachers' own favourite stands in for it.
@@ -137,19 +143,73 @@ class DistillationObjective(CrossEntropyObjective):
         """
         assert self.unlabelled is not None
         head, relation = (x.to(self.available.device) for x in self.unlabelled.sample(number))
+        row = torch.arange(number, device=head.device)
+        batch = QueryBatch(head, relation, row, row, row)
+        teacher_logits = ask(self.teachers, batch)
+        batch = batch._replace(target=favourites(teacher_logits, self.available[head]))
+        groups = self.groups.rows(head, relation, batch.target)
+        signals = teacher_signals(teacher_logits, row, batch.target, groups, self.loss.temperature)
         table = self.model.entity_table()
         query = self.model.query(head, relation, table)
-        favourite = self._ask(head, relation).softmax(dim=-1).mean(dim=0).argmax(dim=-1)
-        row = torch.arange(number, device=head.device)
-        return self._distil(query, query @ table.T, QueryBatch(head, relation, row, favourite, row))[0]
+        return self._distil(query, query @ table.T, teacher_logits, batch, signals, groups)[0]
 
-    @torch.no_grad()
-    def _ask(self, head: Tensor, relation: Tensor) -> Tensor:
-        """Logits of all teachers, ``[K, Q, N]``."""
-        return torch.stack([teacher.score_tails(head, relation) for teacher in self.teachers])
+    def _distil(
+        self,
+        query: Tensor,
+        logits: Tensor,
+        teacher_logits: Tensor,
+        batch: QueryBatch,
+        signals: TeacherSignals,
+        groups: GroupRows,
+    ) -> tuple[Tensor, TeacherChoice, StudentSignals]:
+        """Distils the sets that the agent picks for the facts of a batch."""
+        labels = soft_labels(teacher_logits, groups, self.loss.temperature)
+        view = view_student(logits, labels)
+        row = batch.row
+        with torch.no_grad():
+            log_prob = view.logits[row, batch.target] - view.log_all[row]
+            divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - signals.entropy
+            student = StudentSignals(log_prob, divergence)
+        head, relation = batch.head[row], batch.relation[row]
+        state = self.state(query[row], signals, student, head, relation, batch.target)
+        choice = self.agent.sample(state, available=self.available[head])
+        return mixed_kd_loss(view, labels, row, choice.action, self.loss.alpha, self.loss.beta), choice, student
 
 
-def _rates(choice: TeacherChoice) -> list[float]:
-    """Share of the rows in which each teacher was chosen."""
-    rates: list[float] = choice.action.float().mean(dim=0).tolist()
-    return rates
+@torch.no_grad()
+def ask(teachers: Sequence[TailScorer], batch: QueryBatch) -> Tensor:
+    """Logits of all teachers on the queries of a batch, ``[K, Q, N]``."""
+    return torch.stack([teacher.score_tails(batch.head, batch.relation).float() for teacher in teachers])
+
+
+def favourites(teacher_logits: Tensor, available: Tensor) -> Tensor:
+    """The answer that the available teachers together find most likely, ``[Q]``.
+
+    Args:
+        teacher_logits (Tensor): ``[K, Q, N]``.
+        available (Tensor): Which teachers may be asked, ``[Q, K]`` bool.
+    """
+    total = torch.zeros_like(teacher_logits[0])
+    for logits, mask in zip(teacher_logits, available.unbind(dim=-1), strict=True):
+        total += logits.softmax(dim=-1).mul_(mask.unsqueeze(-1))
+    return total.argmax(dim=-1)
+
+
+def fact_signals(
+    teachers: Sequence[TailScorer],
+    sampler: QuerySampler,
+    groups: NeighborIndex,
+    temperature: float,
+    device: torch.device,
+) -> TeacherSignals:
+    """Signals of all facts of a sampler, in the order of their numbers: one pass before training."""
+    parts, order = [], []
+    for batch in sampler:
+        batch = batch.to(device)
+        order.append(batch.fact)
+        if not groups.per_query:
+            batch = batch.ungrouped()
+        rows = groups.rows(batch.head, batch.relation, None if groups.per_query else batch.target)
+        parts.append(teacher_signals(ask(teachers, batch), batch.row, batch.target, rows, temperature))
+    place = torch.cat(order).argsort()
+    return TeacherSignals(*(torch.cat(values)[place] for values in zip(*parts, strict=True)))

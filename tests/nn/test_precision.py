@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from torch_geometric_dsom.nn import fast_matmul
+from torch_geometric_dsom.nn.precision import medium_is_exact
+
+
+@pytest.mark.parametrize("setting", ["highest", "high"])
+def test_the_setting_is_restored_even_after_an_error(setting):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(setting)
+    try:
+        with pytest.raises(KeyError), fast_matmul():
+            raise KeyError
+        assert torch.get_float32_matmul_precision() == setting
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_products_inside_are_float32_exact():
+    g = torch.Generator().manual_seed(1)
+    a, b = torch.randn(100, 400, generator=g), torch.randn(400, 300, generator=g)
+    with fast_matmul():
+        product = a @ b
+    exact = a.double() @ b.double()
+    assert ((product.double() - exact).norm() / exact.norm()).item() < 1e-6
+
+
+def test_nothing_changes_where_medium_rounds(monkeypatch):
+    monkeypatch.setattr("torch_geometric_dsom.nn.precision.medium_is_exact", lambda: False)
+    before = torch.get_float32_matmul_precision()
+    with fast_matmul():
+        assert torch.get_float32_matmul_precision() == before
+
+
+def test_the_check_is_made_once_and_leaves_the_setting():
+    before = torch.get_float32_matmul_precision()
+    assert medium_is_exact() is medium_is_exact()
+    assert torch.get_float32_matmul_precision() == before

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from torch_geometric_dsom.errors import ConfigError, DataError
+from torch_geometric_dsom.sampler import QuerySampler
+
+G = torch.Generator().manual_seed(0)
+FACTS = torch.stack(
+    [
+        torch.randint(12, (40,), generator=G),
+        torch.randint(3, (40,), generator=G),
+        torch.randint(12, (40,), generator=G),
+    ],
+    dim=-1,
+)
+
+
+def epoch(sampler):
+    return [
+        (batch.head[q].item(), batch.relation[q].item(), t.item())
+        for batch in sampler
+        for q, t in zip(batch.row, batch.target, strict=True)
+    ]
+
+
+def test_an_epoch_asks_every_fact_once_from_each_side():
+    expected = [(h, r, t) for h, r, t in FACTS.tolist()] + [(t, r + 3, h) for h, r, t in FACTS.tolist()]
+    sampler = QuerySampler(FACTS, num_relations=3, batch_size=7)
+    assert sorted(epoch(sampler)) == sorted(expected)
+    assert sampler.num_facts == 80
+    assert sampler.num_queries == len({(h, r) for h, r, _ in expected})
+    assert len(list(sampler)) == len(sampler)
+
+
+def test_a_query_is_in_one_batch_only_and_once():
+    seen = [
+        pair
+        for b in QuerySampler(FACTS, 3, batch_size=7)
+        for pair in zip(b.head.tolist(), b.relation.tolist(), strict=True)
+    ]
+    assert len(seen) == len(set(seen))
+
+
+def test_fact_numbers_point_to_the_facts():
+    sampler = QuerySampler(FACTS, 3, batch_size=7)
+    for batch in sampler:
+        facts = torch.stack([batch.head[batch.row], batch.relation[batch.row], batch.target], dim=-1)
+        assert torch.equal(sampler.facts[batch.fact], facts)
+
+
+def test_order_follows_the_generator_and_changes_with_the_epoch():
+    def make():
+        return QuerySampler(FACTS, 3, batch_size=7, generator=torch.Generator().manual_seed(5))
+
+    before = torch.get_rng_state()
+    one, other = make(), make()
+    first = epoch(one)
+    assert first == epoch(other)
+    assert first != epoch(one)
+    assert torch.equal(before, torch.get_rng_state())
+    fixed = QuerySampler(FACTS, 3, shuffle=False)
+    assert epoch(fixed) == epoch(fixed)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ConfigError, match="batch_size"):
+        QuerySampler(FACTS, 3, batch_size=0)
+    with pytest.raises(ConfigError, match="num_relations"):
+        QuerySampler(FACTS)
+    with pytest.raises(DataError, match="fact"):
+        QuerySampler(FACTS[:0], 3)
+
+
+def test_repr_and_move():
+    sampler = QuerySampler(FACTS, 3)
+    assert repr(sampler) == f"QuerySampler(queries={sampler.num_queries}, facts=80, batch_size=256)"
+    batch = next(iter(sampler))
+    assert torch.equal(batch.to("cpu").target, batch.target)

@@ -1,0 +1,37 @@
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.errors import ConfigError, DataError
+from torch_geometric_dsom.sampler import UnlabelledSampler
+
+
+def graph():
+    edge_index = torch.tensor([[0, 0, 0, 1], [1, 2, 3, 0]])
+    return Data(edge_index=edge_index, edge_type=torch.tensor([0, 0, 0, 1]), num_nodes=10, num_relations=3)
+
+
+def test_entities_are_uniform_and_relations_as_often_as_in_training():
+    head, relation = UnlabelledSampler(graph(), torch.Generator().manual_seed(0)).sample(40_000)
+    share = torch.bincount(head, minlength=10) / 40_000
+    assert torch.allclose(share, torch.full((10,), 0.1), atol=0.01)
+    share = torch.bincount(relation, minlength=6) / 40_000  # 0, 1 and their inverses 3, 4; 2 never occurs
+    assert torch.allclose(share, torch.tensor([3, 1, 0, 3, 1, 0]) / 8, atol=0.01)
+
+
+def test_draws_follow_the_generator():
+    one, other = (UnlabelledSampler(graph(), torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(one.sample(5)[0], other.sample(5)[0])
+    assert one.sample(0)[0].shape == (0,)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ConfigError, match="number.*-1"):
+        UnlabelledSampler(graph()).sample(-1)
+    empty = Data(
+        edge_index=torch.empty(2, 0, dtype=torch.long), edge_type=torch.empty(0, dtype=torch.long), num_nodes=1
+    )
+    empty.num_relations = 1
+    with pytest.raises(DataError, match="fact"):
+        UnlabelledSampler(empty)
+    assert repr(UnlabelledSampler(graph())) == "UnlabelledSampler(entities=10, facts=8)"

@@ -1,0 +1,53 @@
+"""Faster matrix products on CPU where they lose nothing, for the duration of a block."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+TOLERANCE = 1e-6
+
+
+@contextmanager
+def fast_matmul() -> Iterator[None]:
+    """Lets float32 products on CPU go to the faster library, if this machine's result is checked to be as exact.
+
+    ``torch.set_float32_matmul_precision("medium")`` chooses another library on CPU. On some processors that is full
+    float32, on others it rounds to bfloat16. The former is told from the latter by one product, once a process; where
+    it rounds, nothing is changed. GPUs keep the setting that they had. The process's setting is restored at the end.
+
+    Example:
+        >>> import torch
+        >>> before = torch.get_float32_matmul_precision()
+        >>> with fast_matmul():
+        ...     product = torch.ones(2, 2) @ torch.ones(2, 2)
+        >>> torch.get_float32_matmul_precision() == before
+        True
+    """
+    before = torch.get_float32_matmul_precision()
+    if torch.cuda.is_available() or not medium_is_exact():
+        yield
+        return
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@functools.cache
+def medium_is_exact() -> bool:
+    """Whether a product at "medium" is as close to float64 as float32 can be, on this machine."""
+    before = torch.get_float32_matmul_precision()
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(256, 512, generator=generator), torch.randn(512, 256, generator=generator)
+    exact = a.double() @ b.double()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        error = ((a @ b).double() - exact).norm() / exact.norm()
+    finally:
+        torch.set_float32_matmul_precision(before)
+    return bool(error < TOLERANCE)
