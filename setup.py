@@ -1,4 +1,4 @@
-"""Packaging of torch_geometric_dsom. Ranges are open on purpose: users bring their own torch; `constraints.txt` pins."""
+"""Packaging. Ranges are open on purpose: users bring their own torch; `constraints.txt` pins."""
 
 from pathlib import Path
 

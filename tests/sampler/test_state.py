@@ -1,18 +1,20 @@
 import torch
 
-from torch_geometric_dsom.sampler import SelectionState, TeacherSignals
+from torch_geometric_dsom.sampler import SelectionState, StudentSignals, TeacherSignals
 
 
 def test_the_state_is_what_the_docstring_says():
     presence = torch.tensor([[True, False], [False, True]])
     state = SelectionState(["image", "text"], presence, torch.tensor([0.0, 3.0]), num_relations=2, query_dim=2)
-    signals = TeacherSignals(*(torch.full((1, 2), float(i)) for i in range(6)), torch.tensor([6.0]))
+    teachers = TeacherSignals(*(torch.full((1, 2), float(i)) for i in range(5)))
+    student = StudentSignals(torch.tensor([-6.0]), torch.ones(1, 2))
     query = torch.tensor([[3.0, 4.0]], requires_grad=True)
-    out = state(query, signals, torch.tensor([1]), torch.tensor([3]), torch.tensor([0]))
+    out = state(query, teachers, student, torch.tensor([1]), torch.tensor([3]), torch.tensor([0]))
     assert out.shape == (1, state.dim)
     assert not out.requires_grad
     assert torch.allclose(out[0, :2], torch.tensor([0.6, 0.8]))
-    assert torch.equal(out[:, 2:15], signals.features())
+    assert torch.equal(out[:, 2:12], teachers.features())
+    assert torch.equal(out[:, 12:15], student.features())
     assert out[0, 15:19].tolist() == [0.0, 1.0, 1.0, 0.0]  # the head has a text, the tail an image
     assert torch.allclose(out[0, 19], torch.tensor(4.0).log() / 5)
     assert out[0, 20:].tolist() == [0.0, 0.0, 0.0, 1.0]
@@ -20,7 +22,8 @@ def test_the_state_is_what_the_docstring_says():
 
 def test_a_graph_without_modalities_has_a_state_too():
     state = SelectionState(["structure"], torch.empty(3, 0), torch.ones(3), num_relations=1, query_dim=4)
-    signals = TeacherSignals(*(torch.zeros(2, 1) for _ in range(6)), torch.zeros(2))
+    teachers = TeacherSignals(*(torch.zeros(2, 1) for _ in range(5)))
+    student = StudentSignals(torch.zeros(2), torch.zeros(2, 1))
     two = torch.zeros(2, dtype=torch.long)
-    assert state(torch.ones(2, 4), signals, two, two, two).shape == (2, state.dim)
+    assert state(torch.ones(2, 4), teachers, student, two, two, two).shape == (2, state.dim)
     assert repr(state) == "SelectionState(teachers=['structure'], dim=14)"

@@ -33,14 +33,16 @@ def soft_labels(teacher_logits: Tensor, groups: GroupRows, temperature: float = 
     """Softens the logits of teachers and parts them.
 
     Args:
-        teacher_logits (Tensor): ``[K, Q, N]``; overwritten.
+        teacher_logits (Tensor): ``[Q, K, N]``; overwritten.
         groups (GroupRows): Neighbour group of each query, :math:`Q` rows.
         temperature (float): Temperature :math:`> 0`. (default: :obj:`1.0`)
 
     Returns:
         SoftLabels: What :func:`mixed_kd_loss` distils.
     """
-    prob = torch.softmax(teacher_logits.div_(temperature), dim=-1).transpose(0, 1)
+    prob = teacher_logits  # a softmax in place: fresh memory of this size would cost more than the arithmetic
+    prob.sub_(prob.amax(dim=-1, keepdim=True)).div_(temperature).exp_()
+    prob.div_(prob.sum(dim=-1, keepdim=True))
     near = prob[groups.row, :, groups.entity]
     prob[groups.row, :, groups.entity] = 0.0
     return SoftLabels(prob, near, prob.sum(dim=-1), groups, temperature)
@@ -72,7 +74,7 @@ def view_student(student_logits: Tensor, labels: SoftLabels) -> StudentView:
         labels (SoftLabels): Soft labels of the same queries.
     """
     groups = labels.groups
-    s = student_logits / labels.temperature
+    s = student_logits if labels.temperature == 1.0 else student_logits / labels.temperature
     s = s - s.detach().amax(dim=-1, keepdim=True)
     at_pairs = labels.near * s[groups.row, groups.entity].unsqueeze(-1)
     near = torch.zeros_like(labels.rest_mass).index_add(0, groups.row, at_pairs)

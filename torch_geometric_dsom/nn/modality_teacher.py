@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,6 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.complex import ComplExScorer
-
 
 STRUCTURES = ("missing", "all", "none")
 
@@ -173,7 +173,7 @@ def projection(in_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
     """A layer from features to entity vectors: linear, or with one hidden layer if ``hidden_dim`` is not 0."""
     sizes = [in_dim, out_dim] if hidden_dim == 0 else [in_dim, hidden_dim, out_dim]
     layers: list[nn.Module] = []
-    for number, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False), start=2):
+    for number, (a, b) in enumerate(itertools.pairwise(sizes), start=2):
         # Values are drawn later, not from torch's global generator.
         layers += [nn.utils.skip_init(nn.Linear, a, b, bias=number < len(sizes)), nn.GELU()]
     return nn.Sequential(*layers[:-1])

@@ -60,7 +60,7 @@ def teacher_signals(
     """Computes :class:`TeacherSignals`.
 
     Args:
-        teacher_logits (Tensor): Teacher scores of unique queries, ``[K, Q, N]``.
+        teacher_logits (Tensor): Teacher scores of the queries, ``[Q, K, N]``.
         row (Tensor): The query of each fact, ``[M]``, int64.
         target (Tensor): The gold entity of each fact, ``[M]``, int64.
         groups (GroupRows): Neighbour group of each query, :math:`Q` rows.
@@ -70,7 +70,7 @@ def teacher_signals(
         TeacherSignals: Detached values.
     """
     columns = []
-    for logits in teacher_logits:
+    for logits in teacher_logits.unbind(dim=1):
         log_prob = torch.log_softmax(logits / temperature, dim=-1)
         prob = log_prob.exp()
         entropy = -(prob * log_prob).sum(dim=-1)

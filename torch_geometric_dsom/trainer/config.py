@@ -20,8 +20,8 @@ class DSoMConfig:
 
     Args:
         rank (int): Complex dimensions of the student and of each expert. (default: :obj:`100`)
-        student (FitConfig): How the student is trained; the structure expert and the CE-only student likewise.
-        teacher (FitConfig): How the modality experts are trained.
+        student_fit (FitConfig): How the student is trained; the structure expert and the CE-only student likewise.
+        teacher_fit (FitConfig): How the modality experts are trained.
         student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
         teacher_dropout (float): Dropout of the modality experts, in :math:`[0, 1)`. (default: :obj:`0.5`)
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
@@ -42,8 +42,8 @@ class DSoMConfig:
     """
 
     rank: int = 100
-    student: FitConfig = field(default_factory=lambda: FitConfig(optimizer="adagrad", lr=0.1, n3=0.05))
-    teacher: FitConfig = field(default_factory=lambda: FitConfig(batch_size=512, max_facts=1))
+    student_fit: FitConfig = field(default_factory=lambda: FitConfig(optimizer="adagrad", lr=0.1, n3=0.05))
+    teacher_fit: FitConfig = field(default_factory=lambda: FitConfig(batch_size=512, max_facts=1, lr=5e-3))
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
     teacher_hidden: int = 512
@@ -80,7 +80,7 @@ class DSoMConfig:
         """Builds a configuration from plain values; what is not named keeps its default.
 
         Args:
-            options (dict): Values by name; ``student`` and ``teacher`` may be dictionaries of
+            options (dict): Values by name; ``student_fit`` and ``teacher_fit`` may be dictionaries of
                 :class:`FitConfig` values, of which the missing ones keep the defaults of this class.
 
         Raises:

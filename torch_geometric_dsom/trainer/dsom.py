@@ -117,7 +117,7 @@ class DSoMTrainer:
         self._check(data)
         experts = make_experts(data, self.config, self._generator)
         for name, expert in experts.items():
-            config = self.config.student if isinstance(expert, ComplEx) else self.config.teacher
+            config = self.config.student_fit if isinstance(expert, ComplEx) else self.config.teacher_fit
             objective = CrossEntropyObjective(expert.to(self.device), config.n3)
             self._fit(expert, data, objective, config, f"teacher/{name}", on_epoch)
         self.teachers = {name: expert.freeze() for name, expert in experts.items()}
@@ -159,7 +159,7 @@ class DSoMTrainer:
             positive=self.config.positive_reward,
             unlabelled=UnlabelledSampler(data, self._generator("unlabelled")) if self.config.unlabelled > 0 else None,
             unlabelled_share=self.config.unlabelled,
-            n3=self.config.student.n3,
+            n3=self.config.student_fit.n3,
         )
         self._fit(self.student, data, objective, config, "student", on_epoch)
         self.vocabulary = Vocabulary.from_data(data)
@@ -174,7 +174,7 @@ class DSoMTrainer:
         """
         self._check(data)
         self.baseline = self._new_student(data, "student").to(self.device)
-        objective = CrossEntropyObjective(self.baseline, self.config.student.n3)
+        objective = CrossEntropyObjective(self.baseline, self.config.student_fit.n3)
         self._fit(self.baseline, data, objective, self._student_config(epochs), "ce_only", on_epoch, order="student")
         return self.baseline
 
@@ -336,8 +336,8 @@ class DSoMTrainer:
         )
 
     def _student_config(self, epochs: int | None) -> FitConfig:
-        config = self.config.student
-        return config if epochs is None else update(self.config, {"student": {"epochs": epochs}}).student
+        config = self.config.student_fit
+        return config if epochs is None else update(self.config, {"student_fit": {"epochs": epochs}}).student_fit
 
     def _state(self, data: Data, teachers: list[str]) -> SelectionState:
         names = modalities(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -112,6 +113,7 @@ class DistillationObjective(CrossEntropyObjective):
         self.positive = positive
         self.unlabelled = unlabelled
         self.unlabelled_share = unlabelled_share
+        self._memory: dict[str, Tensor] = {}
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch; the agent learns on the way."""
@@ -119,7 +121,7 @@ class DistillationObjective(CrossEntropyObjective):
             batch = batch.ungrouped()
         query, logits, ce = self.score(batch)
         groups = self.groups.rows(batch.head, batch.relation, None if self.groups.per_query else batch.target)
-        teacher_logits = ask(self.teachers, batch)
+        teacher_logits = self._ask(batch, "facts")
         signals = self.signals.rows(batch.fact)
         kd, choice, student = self._distil(query, logits, teacher_logits, batch, signals, groups)
         reward = margin_reward(signals.log_prob, student.log_prob, choice.action, self.positive)
@@ -145,13 +147,22 @@ class DistillationObjective(CrossEntropyObjective):
         head, relation = (x.to(self.available.device) for x in self.unlabelled.sample(number))
         row = torch.arange(number, device=head.device)
         batch = QueryBatch(head, relation, row, row, row)
-        teacher_logits = ask(self.teachers, batch)
+        teacher_logits = self._ask(batch, "unlabelled")
         batch = batch._replace(target=favourites(teacher_logits, self.available[head]))
         groups = self.groups.rows(head, relation, batch.target)
         signals = teacher_signals(teacher_logits, row, batch.target, groups, self.loss.temperature)
         table = self.model.entity_table()
         query = self.model.query(head, relation, table)
         return self._distil(query, query @ table.T, teacher_logits, batch, signals, groups)[0]
+
+    def _ask(self, batch: QueryBatch, use: str) -> Tensor:
+        """Logits of all teachers, in memory that is used again for the next batch; each use has its own."""
+        shape = (batch.head.numel(), len(self.teachers), self.model.num_entities)
+        memory = self._memory.get(use)
+        if memory is None or memory.numel() < math.prod(shape):
+            memory = torch.empty(math.prod(shape), device=self.available.device)
+            self._memory[use] = memory
+        return ask(self.teachers, batch, out=memory[: math.prod(shape)].view(shape))
 
     def _distil(
         self,
@@ -177,20 +188,22 @@ class DistillationObjective(CrossEntropyObjective):
 
 
 @torch.no_grad()
-def ask(teachers: Sequence[TailScorer], batch: QueryBatch) -> Tensor:
-    """Logits of all teachers on the queries of a batch, ``[K, Q, N]``."""
-    return torch.stack([teacher.score_tails(batch.head, batch.relation).float() for teacher in teachers])
+def ask(teachers: Sequence[TailScorer], batch: QueryBatch, out: Tensor) -> Tensor:
+    """Writes the logits of all teachers on the queries of a batch to ``out``, ``[Q, K, N]``, and returns it."""
+    for k, teacher in enumerate(teachers):
+        out[:, k] = teacher.score_tails(batch.head, batch.relation)
+    return out
 
 
 def favourites(teacher_logits: Tensor, available: Tensor) -> Tensor:
     """The answer that the available teachers together find most likely, ``[Q]``.
 
     Args:
-        teacher_logits (Tensor): ``[K, Q, N]``.
+        teacher_logits (Tensor): ``[Q, K, N]``.
         available (Tensor): Which teachers may be asked, ``[Q, K]`` bool.
     """
-    total = torch.zeros_like(teacher_logits[0])
-    for logits, mask in zip(teacher_logits, available.unbind(dim=-1), strict=True):
+    total = torch.zeros_like(teacher_logits[:, 0])
+    for logits, mask in zip(teacher_logits.unbind(dim=1), available.unbind(dim=-1), strict=True):
         total += logits.softmax(dim=-1).mul_(mask.unsqueeze(-1))
     return total.argmax(dim=-1)
 
@@ -210,6 +223,7 @@ def fact_signals(
         if not groups.per_query:
             batch = batch.ungrouped()
         rows = groups.rows(batch.head, batch.relation, None if groups.per_query else batch.target)
-        parts.append(teacher_signals(ask(teachers, batch), batch.row, batch.target, rows, temperature))
+        logits = torch.empty(batch.head.numel(), len(teachers), groups.num_nodes, device=device)
+        parts.append(teacher_signals(ask(teachers, batch, logits), batch.row, batch.target, rows, temperature))
     place = torch.cat(order).argsort()
     return TeacherSignals(*(torch.cat(values)[place] for values in zip(*parts, strict=True)))
