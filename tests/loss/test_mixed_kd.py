@@ -35,7 +35,7 @@ def both_ways(student, teachers, mask, row, action, alpha, beta, tau):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize(("alpha", "beta", "tau"), [(1.0, 1.0, 1.0), (0.5, 4.0, 3.0)])
+@pytest.mark.parametrize(("alpha", "beta", "tau"), [(1.0, 1.0, 1.0), (0.5, 4.0, 3.0), (1.0, None, 2.0)])
 def test_gradient_is_that_of_the_plain_loss(seed, alpha, beta, tau):
     parts = batch(seed)
     gradients = [torch.autograd.grad(loss, parts[0])[0] for loss in both_ways(*parts, alpha, beta, tau)]

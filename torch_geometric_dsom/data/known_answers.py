@@ -9,7 +9,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data.groups import CSR
-from torch_geometric_dsom.data.triples import split_triples, with_inverses
+from torch_geometric_dsom.data.triples import check_triples, graph_sizes, split_triples, with_inverses
+from torch_geometric_dsom.errors import ConfigError, DataError
 
 
 class KnownAnswers:
@@ -20,6 +21,9 @@ class KnownAnswers:
         num_entities (int): Number of entities.
         num_relations (int): Number of relations :math:`R`, without inverses.
 
+    Raises:
+        DataError: If a fact is about an entity or a relation that does not exist.
+
     Example:
         >>> import torch
         >>> known = KnownAnswers(torch.tensor([[0, 0, 2], [0, 0, 1]]), num_entities=3, num_relations=1)
@@ -29,31 +33,62 @@ class KnownAnswers:
     """
 
     def __init__(self, triples: Tensor, num_entities: int, num_relations: int) -> None:
-        self.num_entities = num_entities
-        self.num_relations = num_relations
+        check_triples(triples, num_entities, num_relations)
+        self._num_entities = num_entities
+        self._num_relations = num_relations
+        self._device = triples.device
         head, relation, tail = with_inverses(triples, num_relations).unbind(dim=-1)
         self._answers = CSR(self._key(head, relation), tail, num_entities)
 
     @classmethod
     def from_data(cls, data: Data, splits: Sequence[str] = ("train", "val", "test")) -> KnownAnswers:
-        """Takes the facts of some splits of a graph in the data contract."""
-        triples = torch.cat([split_triples(data, split) for split in splits])
-        return cls(triples, int(data.num_nodes), int(data.num_relations))
+        """Takes the facts of some splits of a graph in the data contract.
+
+        Args:
+            data (Data): The graph; splits that it does not have are empty.
+            splits (list[str]): Which splits. (default: :obj:`("train", "val", "test")`)
+
+        Raises:
+            ConfigError: If there is no split or an unknown one.
+            DataError: If the graph does not tell its sizes or does not keep to them.
+        """
+        splits = (splits,) if isinstance(splits, str) else splits
+        if not splits:
+            raise ConfigError("splits: expected at least one, got none")
+        return cls(torch.cat([split_triples(data, split) for split in splits]), *graph_sizes(data))
+
+    @property
+    def num_entities(self) -> int:
+        """Number of entities."""
+        return self._num_entities
+
+    @property
+    def num_relations(self) -> int:
+        """Number of relations :math:`R`, without inverses."""
+        return self._num_relations
 
     def rows(self, entity: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
         """The known answers of a batch of queries.
 
         Args:
-            entity (Tensor): ``[B]``, int64.
+            entity (Tensor): ``[B]``, int64, on any device.
             relation (Tensor): ``[B]``, int64, in :math:`[0, 2R)`.
 
         Returns:
-            tuple[Tensor, Tensor]: Row of the batch and answer, ``[nnz]`` each; sorted within a row, each once.
+            tuple[Tensor, Tensor]: Row of the batch and answer, ``[nnz]`` each, on the device of the queries; sorted
+            within a row, each once.
+
+        Raises:
+            DataError: If a relation is out of range.
         """
-        return self._answers.rows(self._key(entity, relation))
+        if relation.numel() and not 0 <= int(relation.min()) <= int(relation.max()) < 2 * self._num_relations:
+            low, high = int(relation.min()), int(relation.max())
+            raise DataError(f"relation: expected values in [0, {2 * self._num_relations}), got {low} to {high}")
+        row, answer = self._answers.rows(self._key(entity, relation).to(self._device))
+        return row.to(entity.device), answer.to(entity.device)
 
     def _key(self, entity: Tensor, relation: Tensor) -> Tensor:
-        return entity * (2 * self.num_relations) + relation
+        return entity * (2 * self._num_relations) + relation
 
     def __len__(self) -> int:
         return self._answers.num_keys

@@ -4,12 +4,14 @@ from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bo
 from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
+from torch_geometric_dsom.evaluation.scoring import TailScorer
 
 __all__ = [
     "BootstrapResult",
     "RankingMetrics",
     "RankingResult",
     "Ranks",
+    "TailScorer",
     "evaluate",
     "filtered_ranks",
     "paired_bootstrap",

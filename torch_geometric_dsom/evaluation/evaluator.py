@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import KnownAnswers, split_triples
+from torch_geometric_dsom.data.known_answers import KnownAnswers
+from torch_geometric_dsom.data.triples import check_triples, graph_sizes, split_triples
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation.metrics import DIRECTIONS, RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import filtered_ranks
+from torch_geometric_dsom.evaluation.scoring import ScoreBuffer, TailScorer, evaluation_mode
 
 TIES = ("realistic", "optimistic", "pessimistic")
 SCORE_BYTES = 64 << 20
 
 
-class TailScorer(Protocol):
-    """Anything that scores all entities as answers."""
-
-    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Scores ``[B, N]`` of queries with relations in ``[0, 2R)``."""
-
-
-@torch.inference_mode()
 def evaluate(
     scorer: TailScorer,
     data: Data,
@@ -41,7 +34,8 @@ def evaluate(
     answers of a query are left out. Queries that occur in several facts are scored once.
 
     Args:
-        scorer (object): With ``score_tails(head, rel) -> [B, N]``, relations in :math:`[0, 2R)`.
+        scorer (object): With ``score_tails(head, rel) -> [B, N]``, relations in :math:`[0, 2R)`. A module is put into
+            evaluation mode meanwhile.
         data (Data): A graph in the data contract.
         split (str): ``"train"``, ``"val"`` or ``"test"``. (default: :obj:`"test"`)
         batch_size (int, optional): Queries scored together; so many that their scores take 64 MiB if :obj:`None`.
@@ -70,51 +64,50 @@ def evaluate(
         >>> evaluate(Constant(), data, split="train").mean_rank  # three tied entities
         2.0
     """
+    directions = (directions,) if isinstance(directions, str) else directions
     if ties not in TIES:
         raise ConfigError(f"ties: expected one of {list(TIES)}, got '{ties}'")
-    if not directions or any(direction not in DIRECTIONS for direction in directions):
-        raise ConfigError(f"directions: expected some of {list(DIRECTIONS)}, got {list(directions)}")
+    if not directions or len(set(directions)) < len(directions) or not set(directions) <= set(DIRECTIONS):
+        raise ConfigError(f"directions: expected some of {list(DIRECTIONS)}, each once, got {list(directions)}")
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size: expected a positive number, got {batch_size}")
+    num_entities, num_relations = graph_sizes(data)
     triples = split_triples(data, split)
     if triples.size(0) == 0:
-        raise DataError(f"split: '{split}' has no facts")
-    num_entities, num_relations = int(data.num_nodes), int(data.num_relations)
-    batch_size = batch_size or max(1, SCORE_BYTES // (4 * num_entities))
+        raise DataError(f"split: expected facts in data, found none in '{split}'")
+    check_triples(triples, num_entities, num_relations, name=f"data, split '{split}'")
     known = known if known is not None else KnownAnswers.from_data(data)
-    device = _device(scorer)
-    was_training = scorer.training if isinstance(scorer, nn.Module) else False
-    if isinstance(scorer, nn.Module):
-        scorer.eval()
+    if (known.num_entities, known.num_relations) != (num_entities, num_relations):
+        sizes = f"{num_entities} entities and {num_relations} relations"
+        raise DataError(f"known: expected {sizes}, got {known.num_entities} and {known.num_relations}")
+    batch_size = min(batch_size or max(1, SCORE_BYTES // (4 * num_entities)), triples.size(0))
+    score = ScoreBuffer(scorer, num_entities, batch_size)
     metrics = RankingMetrics()
-    try:
+    head, relation, tail = triples.unbind(dim=-1)
+    asked = {"tail": (head, relation, tail), "head": (tail, relation + num_relations, head)}
+    with evaluation_mode(scorer):
         for direction in directions:
-            head, relation, tail = triples.unbind(dim=-1)
-            if direction == "head":
-                head, relation, tail = tail, relation + num_relations, head
-            query, row = torch.stack([head, relation], dim=-1).unique(dim=0, return_inverse=True)
-            order = row.argsort(stable=True)
-            ranks = torch.empty(row.numel(), dtype=torch.float64)
-            bounds = torch.searchsorted(row[order], torch.arange(0, query.size(0) + batch_size, batch_size))
-            for number, part in enumerate(query.split(batch_size)):
-                fact = order[bounds[number] : bounds[number + 1]]
-                scores = scorer.score_tails(part[:, 0].to(device), part[:, 1].to(device))
-                if scores.shape != (part.size(0), num_entities):
-                    raise DataError(
-                        f"scorer: expected scores [{part.size(0)}, {num_entities}] of its score_tails, "
-                        f"got {list(scores.shape)}"
-                    )
-                known_row, answer = (x.to(scores.device) for x in known.rows(part[:, 0], part[:, 1]))
-                own_row, target = (x.to(scores.device) for x in (row[fact] - number * batch_size, tail[fact]))
-                found = filtered_ranks(scores, own_row, target, known_row, answer, in_place=True)
-                ranks[fact] = getattr(found, ties).cpu()
-            metrics.update(ranks, direction)
-    finally:
-        if isinstance(scorer, nn.Module):
-            scorer.train(was_training)
+            metrics.update(_ranks(score, *asked[direction], known, ties), direction)
     return metrics.compute()
 
 
-def _device(scorer: TailScorer) -> torch.device | None:
-    parameter = next(scorer.parameters(), None) if isinstance(scorer, nn.Module) else None
-    return None if parameter is None else parameter.device
+def _ranks(
+    score: ScoreBuffer, entity: Tensor, relation: Tensor, target: Tensor, known: KnownAnswers, ties: str
+) -> Tensor:
+    """Ranks of the targets of queries, in their order; queries that are alike share one row of scores."""
+    ranks = torch.empty(target.numel(), dtype=torch.float64)
+    span, size = 2 * known.num_relations, score.batch_size
+    query, row = (entity * span + relation).unique(return_inverse=True)
+    order = row.argsort()
+    edges = torch.arange(0, query.numel() + size, size, device=row.device)
+    bounds = torch.searchsorted(row[order], edges).tolist()
+    with torch.inference_mode():
+        for number, batch in enumerate(query.split(size)):
+            fact = order[bounds[number] : bounds[number + 1]]
+            entity, relation = batch // span, batch % span
+            scores = score(entity, relation)
+            filter_row, answer = (x.to(scores.device) for x in known.rows(entity, relation))
+            own_row, own_target = (x.to(scores.device) for x in (row[fact] - number * size, target[fact]))
+            found = filtered_ranks(scores, own_target, (filter_row, answer), own_row, in_place=True)
+            ranks[fact.cpu()] = getattr(found, ties).cpu()
+    return ranks

@@ -26,6 +26,9 @@ class RankingResult:
         ranks (Tensor): The ranks :math:`\rho`, from 1, ``[M]``.
         direction (Tensor): For each rank whether the tail (1) or the head (0) was asked for, ``[M]``.
 
+    Raises:
+        DataError: If there is no rank, one is not a finite number from 1, or the directions are not as many.
+
     Example:
         >>> import torch
         >>> result = RankingResult(torch.tensor([1.0, 4.0]), torch.tensor([1, 0]))
@@ -35,6 +38,14 @@ class RankingResult:
 
     ranks: Tensor
     direction: Tensor
+
+    def __post_init__(self) -> None:
+        if self.ranks.numel() == 0:
+            raise DataError("ranks: expected at least one, got none; is the split empty?")
+        if self.direction.shape != self.ranks.shape or self.ranks.dim() != 1:
+            shapes = f"{list(self.ranks.shape)} and {list(self.direction.shape)}"
+            raise DataError(f"ranks, direction: expected [M] each, got {shapes}")
+        check_ranks(self.ranks, "ranks")
 
     @property
     def count(self) -> int:
@@ -80,6 +91,13 @@ class RankingResult:
         chosen = self.direction == direction
         return RankingResult(self.ranks[chosen], self.direction[chosen]) if bool(chosen.any()) else None
 
+    def __str__(self) -> str:
+        lines = ["        MRR  Hits@1  Hits@3 Hits@10    mean rank     count"]
+        for name, numbers in self.to_dict().items():
+            shares = " ".join(f"{numbers[key]:7.4f}" for key in ("hits@1", "hits@3", "hits@10"))
+            lines.append(f"{name} {numbers['mrr']:.4f} {shares} {numbers['mean_rank']:12.1f} {numbers['count']:9d}")
+        return "\n".join(lines)
+
     def __repr__(self) -> str:
         hits = ", ".join(f"hits@{k}={self.hits_at(k):.4f}" for k in (1, 3, 10))
         return f"{type(self).__name__}(mrr={self.mrr:.4f}, {hits}, mean_rank={self.mean_rank:.1f}, count={self.count})"
@@ -114,19 +132,21 @@ class RankingMetrics:
         """
         if direction not in DIRECTIONS:
             raise ConfigError(f"direction: expected one of {list(DIRECTIONS)}, got '{direction}'")
-        if not bool(((ranks >= 1) & ranks.isfinite()).all()):
-            raise DataError("ranks: expected finite numbers from 1")
-        self._ranks.append(ranks.detach().double().cpu().flatten())
+        check_ranks(ranks, "ranks")
+        self._ranks.append(ranks.detach().to("cpu", torch.float64, copy=True).flatten())
         self._direction.append(torch.full((ranks.numel(),), DIRECTIONS.index(direction)))
 
     def compute(self) -> RankingResult:
         """The metrics of all ranks so far.
 
+        Returns:
+            RankingResult: The ranks in the order in which they came.
+
         Raises:
             DataError: If there is none.
         """
-        if sum(ranks.numel() for ranks in self._ranks) == 0:
-            raise DataError("ranks: expected at least one, got none; is the split empty?")
+        if not self._ranks:
+            raise DataError("ranks: expected at least one update before compute, got none")
         return RankingResult(torch.cat(self._ranks), torch.cat(self._direction))
 
     def reset(self) -> None:
@@ -136,3 +156,22 @@ class RankingMetrics:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(count={sum(ranks.numel() for ranks in self._ranks)})"
+
+
+def check_ranks(ranks: Tensor, name: str) -> None:
+    """Refuses ranks that cannot be.
+
+    Args:
+        ranks (Tensor): From 1, of any shape.
+        name (str): What the error calls them.
+
+    Raises:
+        DataError: If one is not a finite number from 1.
+
+    Example:
+        >>> import torch
+        >>> check_ranks(torch.tensor([1.0, 2.5]), "ranks")
+    """
+    bad = ranks[~((ranks >= 1) & ranks.isfinite())]
+    if bad.numel():
+        raise DataError(f"{name}: expected finite numbers from 1, got {bad[0].item()} and {bad.numel() - 1} more such")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,11 @@ class Ranks(NamedTuple):
 
 
 def filtered_ranks(
-    scores: Tensor, row: Tensor, target: Tensor, known_row: Tensor, known: Tensor, in_place: bool = False
+    scores: Tensor,
+    target: Tensor,
+    filter_rows: tuple[Tensor, Tensor] | None = None,
+    row: Tensor | None = None,
+    in_place: bool = False,
 ) -> Ranks:
     r"""Ranks of facts among the entities that are not known to be right.
 
@@ -38,58 +43,94 @@ def filtered_ranks(
 
     Args:
         scores (Tensor): Scores of :math:`Q` queries, ``[Q, N]``.
-        row (Tensor): The query of each fact, ``[M]``, int64.
         target (Tensor): The gold entity of each fact, ``[M]``, int64.
-        known_row (Tensor): The query of each known answer, ``[nnz]``, int64.
-        known (Tensor): The known answers, ``[nnz]``, int64; the targets may be among them.
+        filter_rows (tuple[Tensor, Tensor], optional): Row and entity of each known answer, ``[nnz]`` int64 each; the
+            targets may be among them and are never left out themselves.
+        row (Tensor, optional): The row of each fact, ``[M]``, int64; one fact a row, in order, if :obj:`None`.
         in_place (bool): Whether :obj:`scores` may be overwritten, which saves a copy. (default: :obj:`False`)
 
     Returns:
         Ranks: Optimistic and pessimistic ranks.
 
     Raises:
+        DataError: If the shapes do not fit.
         NonFiniteError: If a score is NaN or infinite.
 
     Example:
         >>> import torch
         >>> scores = torch.tensor([[4.0, 3.0, 3.0, 1.0]])  # entity 0 is known, 1 is asked for, 2 ties with it
-        >>> first, nothing = torch.tensor([0]), torch.tensor([], dtype=torch.long)
-        >>> filtered_ranks(scores, first, torch.tensor([1]), first, torch.tensor([0])).realistic.item()
+        >>> filtered_ranks(scores, torch.tensor([1]), (torch.tensor([0]), torch.tensor([0]))).realistic.item()
         1.5
-        >>> filtered_ranks(scores, first, torch.tensor([1]), nothing, nothing).realistic.item()
+        >>> filtered_ranks(scores, torch.tensor([1])).realistic.item()
         2.5
     """
     if scores.dim() != 2:
         raise DataError(f"scores: expected [Q, N], got {list(scores.shape)}")
-    if not bool(torch.isfinite(scores.sum())) and not bool(scores.isfinite().all()):
-        bad = ~scores.isfinite()
-        where = bad.nonzero()[0].tolist()
-        raise NonFiniteError(f"scores: {int(bad.sum())} are NaN or infinite, the first at {where}")
+    row = torch.arange(scores.size(0), device=scores.device) if row is None else row
+    if target.shape != row.shape:
+        raise DataError(f"target: expected one entity for each of {row.numel()} rows, got {list(target.shape)}")
+    _check_finite(scores)
     gold = scores[row, target]
-    scores = scores if in_place else scores.clone()
-    scores[known_row, known] = -torch.inf
-    greater, not_less = count_above(scores, row, gold)
-    itself = scores[row, target].isfinite()  # the target counts itself, unless it was among the known answers
-    return Ranks(1.0 + greater, 1.0 + not_less - itself.double())
+    if filter_rows is not None:
+        scores = scores if in_place else scores.clone()
+        scores[filter_rows] = -torch.inf
+    above, not_below = count_above(scores, row, gold)
+    itself = scores[row, target] == gold  # the target counts itself, unless it was among the known answers
+    return Ranks(1.0 + above, 1.0 + not_below - itself.double())
 
 
-def count_above(scores: Tensor, row: Tensor, gold: Tensor) -> tuple[Tensor, Tensor]:
+def count_above(scores: Tensor, row: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """How many scores of a row are above a value, and how many are not below it.
 
     Args:
         scores (Tensor): ``[Q, N]``.
         row (Tensor): Row of each value, ``[M]``, int64.
-        gold (Tensor): The values, ``[M]``.
+        value (Tensor): The values, ``[M]``, of the dtype of :obj:`scores`.
 
     Returns:
         tuple[Tensor, Tensor]: Both counts, ``[M]``, float64.
+
+    Example:
+        >>> import torch
+        >>> count_above(torch.tensor([[3.0, 2.0, 2.0]]), torch.tensor([0]), torch.tensor([2.0]))
+        (tensor([1.], dtype=torch.float64), tensor([3.], dtype=torch.float64))
     """
-    greater = torch.empty(gold.numel(), dtype=torch.float64, device=scores.device)
-    not_less = torch.empty_like(greater)
-    step = max(1, (1 << 24) // max(scores.size(1), 1))  # bounds the gathered rows to 64 MiB
-    for start in range(0, gold.numel(), step):
+    return (_count_on_cpu if scores.device.type == "cpu" else _count_on_device)(scores, row, value)
+
+
+def _count_on_cpu(scores: Tensor, row: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts by views of rows: no copies, and a 20th of the time of torch's sums of booleans."""
+    if scores.dtype not in (torch.float32, torch.float64):
+        scores, value = scores.float(), value.float()
+    count = np.empty((2, row.numel()))
+    table, values = scores.detach().numpy(), value.detach().numpy()
+    for fact, place in enumerate(row.tolist()):
+        count[0, fact] = np.count_nonzero(table[place] > values[fact])
+        count[1, fact] = np.count_nonzero(table[place] >= values[fact])
+    above, not_below = torch.from_numpy(count)
+    return above, not_below
+
+
+def _count_on_device(scores: Tensor, row: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts on gathered rows, so many at a time that they take 64 MiB."""
+    above, not_below = torch.empty(2, row.numel(), dtype=torch.float64, device=scores.device)
+    step = max(1, (1 << 24) // max(scores.size(1), 1))
+    for start in range(0, row.numel(), step):
         part = slice(start, start + step)
-        rows, value = scores[row[part]], gold[part].unsqueeze(-1)
-        greater[part] = (rows > value).sum(dim=-1).double()
-        not_less[part] = (rows >= value).sum(dim=-1).double()
-    return greater, not_less
+        rows, limit = scores[row[part]], value[part].unsqueeze(-1)
+        above[part] = (rows > limit).sum(dim=-1).double()
+        not_below[part] = (rows >= limit).sum(dim=-1).double()
+    return above, not_below
+
+
+def _check_finite(scores: Tensor) -> None:
+    if bool(scores.sum().isfinite()):  # one pass without a temporary; an overflow of the sum only costs the second look
+        return
+    bad = ~scores.isfinite()
+    if bool(bad.any()):
+        query, entity = bad.nonzero()[0].tolist()
+        count, total = int(bad.sum()), scores.numel()
+        raise NonFiniteError(
+            f"scores: {count} of {total} are NaN or infinite, the first {scores[query, entity].item()} "
+            f"at query {query}, entity {entity}"
+        )

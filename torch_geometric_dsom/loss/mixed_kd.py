@@ -88,7 +88,7 @@ def view_student(student_logits: Tensor, labels: SoftLabels) -> StudentView:
 
 
 def mixed_kd_loss(
-    student: StudentView, labels: SoftLabels, row: Tensor, action: Tensor, alpha: float = 1.0, beta: float = 1.0
+    student: StudentView, labels: SoftLabels, row: Tensor, action: Tensor, alpha: float = 1.0, beta: float | None = 1.0
 ) -> Tensor:
     r"""Neighbour-decoupled distillation of mixtures, averaged over facts, up to a constant.
 
@@ -110,7 +110,8 @@ def mixed_kd_loss(
         row (Tensor): Query of each fact, ``[M]``, int64.
         action (Tensor): Teachers chosen for each fact, ``[M, K]`` bool.
         alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
-        beta (float): Weight of the term of the rest. (default: :obj:`1.0`)
+        beta (float, optional): Weight of the term of the rest; :math:`P_O` of each fact if :obj:`None`.
+            (default: :obj:`1.0`)
 
     Returns:
         Tensor: A scalar.
@@ -122,5 +123,5 @@ def mixed_kd_loss(
     tiny = torch.finfo(mass.dtype).tiny
     rest = student.log_rest[row] - (weight * student.rest[row]).sum(dim=-1) / mass.clamp_min(tiny)
     rest = torch.where(mass > tiny, rest, torch.zeros_like(rest))
-    loss = torch.where(size > 0, alpha * near + beta * rest, torch.zeros_like(near))
+    loss = torch.where(size > 0, alpha * near + (mass if beta is None else beta) * rest, torch.zeros_like(near))
     return labels.temperature**2 * loss.sum() / max(loss.numel(), 1)

@@ -19,10 +19,12 @@ class KDTerms(NamedTuple):
     Args:
         neighbors (Tensor): KL over the entities of the group and the mass of the rest, ``[B]``.
         rest (Tensor): KL over the rest, renormalised, ``[B]``.
+        rest_mass (Tensor): The teacher's mass :math:`P_O^T` of the rest, ``[B]``.
     """
 
     neighbors: Tensor
     rest: Tensor
+    rest_mass: Tensor
 
 
 def neighbor_decoupled_kd_terms(
@@ -39,7 +41,7 @@ def neighbor_decoupled_kd_terms(
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
 
     Returns:
-        KDTerms: ``neighbors`` and ``rest``, ``[B]`` each, never below zero but for rounding.
+        KDTerms: ``neighbors``, ``rest`` and ``rest_mass``, ``[B]`` each, never below zero but for rounding.
 
     Raises:
         ConfigError: If shapes disagree or the temperature is not positive.
@@ -60,7 +62,7 @@ def neighbor_decoupled_kd_terms(
     neighbors = inside + mass * ((t_out - t_all) - (s_out - s_all))
     p_rest = (t_rest - t_out.unsqueeze(-1)).exp()
     rest = (p_rest * (t - s)).sum(dim=-1) - (t_out - s_out)
-    return KDTerms(neighbors, rest.masked_fill(whole, 0.0))
+    return KDTerms(neighbors, rest.masked_fill(whole, 0.0), mass)
 
 
 def neighbor_decoupled_kd_loss(
@@ -68,7 +70,7 @@ def neighbor_decoupled_kd_loss(
     teacher_logits: Tensor,
     groups: GroupRows | Tensor,
     alpha: float = 1.0,
-    beta: float = 1.0,
+    beta: float | None = 1.0,
     temperature: float = 1.0,
     weight: Tensor | None = None,
     reduction: str = "mean",
@@ -95,7 +97,8 @@ def neighbor_decoupled_kd_loss(
         groups (GroupRows or Tensor): Neighbours, from :meth:`NeighborIndex.rows
             <torch_geometric_dsom.data.NeighborIndex.rows>` or as a bool mask ``[B, N]``.
         alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
-        beta (float): Weight of the term of the rest. (default: :obj:`1.0`)
+        beta (float, optional): Weight of the term of the rest; :math:`P_O^T` of each query if :obj:`None`, which with
+            :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
         weight (Tensor, optional): Weight of each query, ``[B]``; :obj:`"mean"` still divides by :math:`B`.
         reduction (str): ``"mean"``, ``"sum"`` or ``"none"``. (default: :obj:`"mean"`)
@@ -119,7 +122,7 @@ def neighbor_decoupled_kd_loss(
     if reduction not in REDUCTIONS:
         raise ConfigError(f"reduction: expected one of {list(REDUCTIONS)}, got '{reduction}'")
     terms = neighbor_decoupled_kd_terms(student_logits, teacher_logits, groups, temperature)
-    loss = temperature**2 * (alpha * terms.neighbors + beta * terms.rest)
+    loss = temperature**2 * (alpha * terms.neighbors + (terms.rest_mass if beta is None else beta) * terms.rest)
     if weight is not None:
         loss = loss * weight
     if reduction == "none":
@@ -132,7 +135,8 @@ class NeighborDecoupledKDLoss(nn.Module):
 
     Args:
         alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
-        beta (float): Weight of the term of the rest. (default: :obj:`1.0`)
+        beta (float, optional): Weight of the term of the rest; :math:`P_O^T` of each query if :obj:`None`, which with
+            :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
         reduction (str): ``"mean"``, ``"sum"`` or ``"none"``. (default: :obj:`"mean"`)
 
@@ -149,7 +153,7 @@ class NeighborDecoupledKDLoss(nn.Module):
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float = 1.0, temperature: float = 1.0, reduction: str = "mean"
+        self, alpha: float = 1.0, beta: float | None = 1.0, temperature: float = 1.0, reduction: str = "mean"
     ) -> None:
         super().__init__()
         if not temperature > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from torch_geometric_dsom.data.neighbor_index import KINDS
 from torch_geometric_dsom.errors import ConfigError
@@ -27,7 +27,8 @@ class DSoMConfig:
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
         neighbors (str): Kind of :class:`~torch_geometric_dsom.data.NeighborIndex`. (default: :obj:`"head"`)
         alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
-        beta (float): Weight of the term of the rest. (default: :obj:`1.0`)
+        beta (float, optional): Weight of the term of the rest; the teachers' mass of the rest if :obj:`None`, which
+            with :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
         temperature (float): Temperature :math:`\tau` of the soft labels. (default: :obj:`1.0`)
         gamma (float): Weight of the distillation. (default: :obj:`1.0`)
         warmup (int): Epochs over which :obj:`gamma` grows to its value. (default: :obj:`5`)
@@ -49,7 +50,7 @@ class DSoMConfig:
     teacher_hidden: int = 512
     neighbors: str = "head"
     alpha: float = 1.0
-    beta: float = 1.0
+    beta: float | None = 1.0
     temperature: float = 1.0
     gamma: float = 1.0
     warmup: int = 5
@@ -63,7 +64,9 @@ class DSoMConfig:
         for name in ("student_dropout", "teacher_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
-        for name in ("alpha", "beta", "gamma", "warmup", "unlabelled", "teacher_hidden"):
+        if self.beta is not None and not self.beta >= 0:
+            raise ConfigError(f"beta: expected zero, a positive number or None, got {self.beta}")
+        for name in ("alpha", "gamma", "warmup", "unlabelled", "teacher_hidden"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
         if not self.temperature > 0:
@@ -96,21 +99,20 @@ def update(config: DSoMConfig, options: Mapping[str, Any]) -> DSoMConfig:
 
 def _replace(config: Any, options: Mapping[str, Any], prefix: str) -> Any:
     values = {item.name: getattr(config, item.name) for item in fields(config)}
+    types = get_type_hints(type(config))
     for name, value in options.items():
         if name not in values:
             close = difflib.get_close_matches(str(name), values, n=1)
             hint = f"; did you mean '{prefix}{close[0]}'?" if close else f"; known: {sorted(values)}"
             raise ConfigError(f"{prefix}{name}: unknown option{hint}")
-        old = values[name]
-        if isinstance(old, FitConfig) and isinstance(value, Mapping):
-            value = _replace(old, value, f"{prefix}{name}.")
-        elif not _same_kind(old, value):
-            raise ConfigError(f"{prefix}{name}: expected {type(old).__name__}, got {type(value).__name__} {value!r}")
-        values[name] = float(value) if type(old) is float else value
+        if isinstance(values[name], FitConfig) and isinstance(value, Mapping):
+            values[name] = _replace(values[name], value, f"{prefix}{name}.")
+            continue
+        kinds = get_args(types[name]) or (types[name],)
+        if float in kinds and type(value) is int:
+            value = float(value)
+        if type(value) not in kinds:
+            expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise ConfigError(f"{prefix}{name}: expected {expected}, got {type(value).__name__} {value!r}")
+        values[name] = value
     return type(config)(**values)
-
-
-def _same_kind(old: object, new: object) -> bool:
-    if type(old) is float:
-        return isinstance(new, (int, float)) and not isinstance(new, bool)
-    return type(new) is type(old)

@@ -13,7 +13,7 @@ from torch_geometric.utils import degree
 
 from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, Vocabulary, modalities, validate
 from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError
-from torch_geometric_dsom.evaluation import RankingResult, evaluate
+from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
 from torch_geometric_dsom.nn import ComplEx, ComplExScorer, product_of_experts
 from torch_geometric_dsom.sampler import QuerySampler, SelectionState, TeacherSampler, UnlabelledSampler
@@ -21,7 +21,7 @@ from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.experts import FUSED, availability, make_experts
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_scorer
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective, fact_signals
-from torch_geometric_dsom.trainer.predict import Prediction, TailScorer, predict
+from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.storage import load_directory, save_directory
 
 

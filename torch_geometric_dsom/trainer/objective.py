@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
     grouped_cross_entropy,
@@ -29,7 +30,6 @@ from torch_geometric_dsom.sampler import (
     margin_reward,
     teacher_signals,
 )
-from torch_geometric_dsom.trainer.predict import TailScorer
 
 
 class CrossEntropyObjective:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from torch_geometric_dsom.data import KnownAnswers, Vocabulary
 from torch_geometric_dsom.errors import ConfigError, NonFiniteError
+from torch_geometric_dsom.evaluation import TailScorer
 
 
 class Prediction(NamedTuple):
@@ -31,13 +31,6 @@ class Prediction(NamedTuple):
     score: float
     probability: float
     known: bool
-
-
-class TailScorer(Protocol):
-    """Anything that scores all entities as answers."""
-
-    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Scores ``[B, N]`` of queries with relations in ``[0, 2R)``."""
 
 
 @torch.inference_mode()

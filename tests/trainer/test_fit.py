@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from torch_geometric_dsom.errors import NonFiniteError
+from torch_geometric_dsom.nn import ComplEx
+from torch_geometric_dsom.sampler import QuerySampler
+from torch_geometric_dsom.trainer import CrossEntropyObjective, FitConfig, fit_scorer
+
+
+def parts(small_graph, **kwargs):
+    model = ComplEx(60, 3, rank=4, generator=torch.Generator().manual_seed(0))
+    return model, QuerySampler(small_graph, batch_size=64), CrossEntropyObjective(model, **kwargs)
+
+
+def test_keeps_the_best_weights_and_stops_when_patience_is_over(small_graph):
+    model, sampler, objective = parts(small_graph)
+    scores = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+    kept = []
+
+    def validate():
+        kept.append(model.entity.detach().clone())
+        return next(scores)
+
+    config = FitConfig(epochs=50, evaluate_every=2, patience=2)
+    records = []
+    result = fit_scorer(model, sampler, objective, config, validate, progress=False, on_epoch=records.append)
+    assert (result.best_epoch, result.best_mrr) == (4, 0.5)
+    assert len(result.history) == 8  # validations after 2, 4, 6, 8: two without a better one
+    assert torch.equal(model.entity, kept[1])
+    assert records == result.history
+    assert [record.get("val_mrr") for record in records] == [None, 0.1, None, 0.5, None, 0.4, None, 0.3]
+
+
+def test_loss_of_an_epoch_weighs_every_fact_alike(small_graph):
+    """The batches' weighted means add up to the mean over facts, however they were cut."""
+    _, _, objective = parts(small_graph, n3=0.1)
+    totals = []
+    for batch_size, max_facts in ((1000, None), (16, None), (16, 1), (7, 2)):
+        sampler = QuerySampler(small_graph, batch_size=batch_size, max_facts=max_facts)
+        rows = [(objective(batch, 1)[0].item(), batch.head.numel()) for batch in sampler]
+        totals.append(sum(loss * count for loss, count in rows) / sampler.num_rows)
+    assert totals == pytest.approx([totals[0]] * 4, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_named(small_graph):
+    model, sampler, objective = parts(small_graph)
+    with torch.no_grad():
+        model.entity[0, 0] = torch.nan
+    with pytest.raises(NonFiniteError, match="student: loss became nan in epoch 1, batch 1"):
+        fit_scorer(model, sampler, objective, FitConfig(epochs=1), progress=False)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_both_optimisers_lower_the_loss(small_graph, optimizer):
+    model, sampler, objective = parts(small_graph)
+    result = fit_scorer(model, sampler, objective, FitConfig(epochs=10, optimizer=optimizer, lr=0.05), progress=False)
+    assert result.history[-1]["loss"] < result.history[0]["loss"] - 0.5
+    assert not model.training

@@ -1,0 +1,140 @@
+"""Scores of batches of queries, written into one buffer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from torch_geometric_dsom.errors import DataError
+
+
+class TailScorer(Protocol):
+    """Anything that scores all entities as answers."""
+
+    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """Scores ``[B, N]`` of queries with relations in ``[0, 2R)``."""
+
+
+class ScoreBuffer:
+    """Asks a scorer for the scores of all entities, batch after batch, without new memory for each.
+
+    A scorer that also has ``query(head, rel) -> [B, D]`` and ``entity_table() -> [N, D]`` is a matrix product whose
+    table is computed once. On its first queries the product is compared to ``score_tails``; where they differ,
+    ``score_tails`` is what counts.
+
+    Args:
+        scorer (object): With ``score_tails(head, rel) -> [B, N]``.
+        num_entities (int): Number of entities :math:`N`.
+        batch_size (int): The most queries that will be asked at once.
+
+    Example:
+        >>> import torch
+        >>> class Constant:
+        ...     def score_tails(self, head, rel, candidates=None):
+        ...         return torch.ones(head.numel(), 3)
+        >>> ScoreBuffer(Constant(), num_entities=3, batch_size=8)(torch.tensor([0]), torch.tensor([1]))
+        tensor([[1., 1., 1.]])
+    """
+
+    def __init__(self, scorer: TailScorer, num_entities: int, batch_size: int) -> None:
+        self.scorer = scorer
+        self.num_entities = num_entities
+        self.batch_size = batch_size
+        self._device = _device(scorer)
+        self._buffer: Tensor | None = None
+        self._table: Tensor | None = None
+
+    def __call__(self, head: Tensor, rel: Tensor) -> Tensor:
+        """The scores of a batch, valid until the next call; the caller may overwrite them.
+
+        Args:
+            head (Tensor): Query entities, ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+
+        Returns:
+            Tensor: ``[B, N]`` on the device of the scorer.
+
+        Raises:
+            DataError: If the scorer gives something else than ``[B, N]`` real numbers.
+        """
+        if self._device is not None:
+            head, rel = head.to(self._device), rel.to(self._device)
+        if self._buffer is None:
+            sample = self._ask(head[:4], rel[:4])
+            dtype = sample.dtype if sample.dtype in (torch.float32, torch.float64) else _wide(sample.dtype)
+            size = self.batch_size, self.num_entities
+            self._buffer = torch.empty(size, dtype=dtype, device=sample.device)
+            self._table = self._table_if_product(head[:4], rel[:4], sample)
+        scores = self._buffer[: head.numel()]
+        if self._table is None:
+            return scores.copy_(self._ask(head, rel))
+        return torch.mm(self._query(head, rel, self._table), self._table.T, out=scores)
+
+    def _ask(self, head: Tensor, rel: Tensor) -> Tensor:
+        scores = self.scorer.score_tails(head, rel)
+        expected = [head.numel(), self.num_entities]
+        if not isinstance(scores, Tensor) or scores.is_complex() or list(scores.shape) != expected:
+            got = f"{list(scores.shape)} {scores.dtype}" if isinstance(scores, Tensor) else type(scores).__name__
+            raise DataError(f"scorer.score_tails: expected real scores of shape {expected}, got {got}")
+        return scores
+
+    def _table_if_product(self, head: Tensor, rel: Tensor, expected: Tensor) -> Tensor | None:
+        scorer: Any = self.scorer
+        if not (callable(getattr(scorer, "query", None)) and callable(getattr(scorer, "entity_table", None))):
+            return None
+        table: Tensor = scorer.entity_table().detach().contiguous()
+        query = self._query(head, rel, table)
+        plain = query.dtype == table.dtype == expected.dtype and expected.dtype in (torch.float32, torch.float64)
+        if not plain or query.dim() != 2 or table.shape != (self.num_entities, query.size(1)):
+            return None
+        apart = (query @ table.T - expected).abs().max()
+        return table if bool(apart <= 1e-3 * expected.abs().max()) else None  # never for NaN
+
+    def _query(self, head: Tensor, rel: Tensor, table: Tensor) -> Tensor:
+        scorer: Any = self.scorer
+        reuse = {"table": table} if "table" in inspect.signature(scorer.query).parameters else {}
+        query: Tensor = scorer.query(head, rel, **reuse)
+        return query
+
+
+@contextmanager
+def evaluation_mode(scorer: object) -> Iterator[None]:
+    """Puts a module into evaluation mode for a while; afterwards each of its parts is in the mode that it was in.
+
+    Args:
+        scorer (object): A module; anything else is left alone.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Dropout()
+        >>> with evaluation_mode(model):
+        ...     print(model.training)
+        False
+        >>> model.training
+        True
+    """
+    modes = [(part, part.training) for part in scorer.modules()] if isinstance(scorer, nn.Module) else []
+    for part, _ in modes:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """A type that holds all values of half floats or integers and can be minus infinity."""
+    return torch.float32 if dtype.is_floating_point else torch.float64
+
+
+def _device(scorer: object) -> torch.device | None:
+    if not isinstance(scorer, nn.Module):
+        return None
+    first = next(scorer.parameters(), next(scorer.buffers(), None))
+    return None if first is None else first.device
