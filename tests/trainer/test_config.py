@@ -35,6 +35,7 @@ def test_nested_values_keep_the_other_defaults():
         ({"temperature": 0.0}, "temperature: .* got 0.0"),
         ({"beta": -1.0}, "beta: .* got -1.0"),
         ({"alpha": -1.0}, "alpha: .* got -1.0"),
+        ({"selection": "best"}, "selection: .* got 'best'"),
         ({"neighbors": "near"}, "neighbors: .* got 'near'"),
         ({"student_fit": {"optimizer": "sgd"}}, "optimizer: .* got 'sgd'"),
         ({"student_fit": {"lr": 0.0}}, "lr: .* got 0.0"),

@@ -103,6 +103,16 @@ def test_every_kind_of_neighbours_trains(kind, trained, small_graph, small_optio
     assert torch.isfinite(trainer.student.entity).all()
 
 
+def test_selection_all_takes_every_teacher_that_is_available(trained, small_graph, small_options, tmp_path):
+    trainer = DSoMTrainer(progress=False, teachers=trained.teachers, selection="all", **small_options)
+    trainer.fit(small_graph, epochs=1)
+    last = trainer.history[-1]
+    assert last["select/text"] == last["select/fused"] == 1.0
+    assert 0.5 < last["select/image"] < 0.8  # two thirds of the entities have a picture
+    trainer.save(tmp_path / "run")
+    assert torch.equal(DSoMTrainer.load(tmp_path / "run").student.entity, trainer.student.entity)
+
+
 def test_a_custom_teacher_needs_only_score_tails(small_graph, small_options):
     class Popular:
         def score_tails(self, head, rel, candidates=None):

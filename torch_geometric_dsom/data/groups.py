@@ -63,7 +63,7 @@ class CSR:
         """Row of the batch and value of all pairs with the given keys, ``[B]``; keys may be unknown or repeat."""
         if self.num_keys == 0:
             return key.new_empty(0), key.new_empty(0)
-        slot = torch.searchsorted(self._key, key).clamp_max(self.num_keys - 1)
+        slot = torch.searchsorted(self._key, key.contiguous()).clamp_max(self.num_keys - 1)
         count = torch.where(self._key[slot] == key, self._count[slot], torch.zeros_like(slot))
         row, position = expand_rows(self._start[slot], count)
         return row, self._value[position]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import DataError
+from torch_geometric_dsom.nn import ComplExScorer
 
 
 class TailScorer(Protocol):
@@ -23,9 +23,8 @@ class TailScorer(Protocol):
 class ScoreBuffer:
     """Asks a scorer for the scores of all entities, batch after batch, without new memory for each.
 
-    A scorer that also has ``query(head, rel) -> [B, D]`` and ``entity_table() -> [N, D]`` is a matrix product whose
-    table is computed once. On its first queries the product is compared to ``score_tails``; where they differ,
-    ``score_tails`` is what counts.
+    A :class:`~torch_geometric_dsom.nn.ComplExScorer` that scores as that class does is a matrix product: its table is
+    computed once and the product goes straight into the buffer.
 
     Args:
         scorer (object): With ``score_tails(head, rel) -> [B, N]``.
@@ -69,11 +68,13 @@ class ScoreBuffer:
             dtype = sample.dtype if sample.dtype in (torch.float32, torch.float64) else _wide(sample.dtype)
             size = self.batch_size, self.num_entities
             self._buffer = torch.empty(size, dtype=dtype, device=sample.device)
-            self._table = self._table_if_product(head[:4], rel[:4], sample)
+            if is_product(self.scorer) and dtype == sample.dtype:
+                self._table = self.scorer.entity_table().detach()
         scores = self._buffer[: head.numel()]
         if self._table is None:
             return scores.copy_(self._ask(head, rel))
-        return torch.mm(self._query(head, rel, self._table), self._table.T, out=scores)
+        assert isinstance(self.scorer, ComplExScorer)
+        return torch.mm(self.scorer.query(head, rel, self._table).detach(), self._table.T, out=scores)
 
     def _ask(self, head: Tensor, rel: Tensor) -> Tensor:
         scores = self.scorer.score_tails(head, rel)
@@ -83,23 +84,10 @@ class ScoreBuffer:
             raise DataError(f"scorer.score_tails: expected real scores of shape {expected}, got {got}")
         return scores
 
-    def _table_if_product(self, head: Tensor, rel: Tensor, expected: Tensor) -> Tensor | None:
-        scorer: Any = self.scorer
-        if not (callable(getattr(scorer, "query", None)) and callable(getattr(scorer, "entity_table", None))):
-            return None
-        table: Tensor = scorer.entity_table().detach().contiguous()
-        query = self._query(head, rel, table)
-        plain = query.dtype == table.dtype == expected.dtype and expected.dtype in (torch.float32, torch.float64)
-        if not plain or query.dim() != 2 or table.shape != (self.num_entities, query.size(1)):
-            return None
-        apart = (query @ table.T - expected).abs().max()
-        return table if bool(apart <= 1e-3 * expected.abs().max()) else None  # never for NaN
 
-    def _query(self, head: Tensor, rel: Tensor, table: Tensor) -> Tensor:
-        scorer: Any = self.scorer
-        reuse = {"table": table} if "table" in inspect.signature(scorer.query).parameters else {}
-        query: Tensor = scorer.query(head, rel, **reuse)
-        return query
+def is_product(scorer: object) -> TypeGuard[ComplExScorer]:
+    """Whether the scores are known to be queries times the entity table and nothing else."""
+    return isinstance(scorer, ComplExScorer) and type(scorer).score_tails is ComplExScorer.score_tails
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from torch_geometric_dsom.data.neighbor_index import KINDS
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.trainer.fit import FitConfig
 
+SELECTIONS = ("reinforced", "all")
+
 
 @dataclass(frozen=True)
 class DSoMConfig:
@@ -25,6 +27,8 @@ class DSoMConfig:
         student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
         teacher_dropout (float): Dropout of the modality experts, in :math:`[0, 1)`. (default: :obj:`0.5`)
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
+        selection (str): ``"reinforced"``: an agent picks the teachers of each fact; ``"all"``: all that are available,
+            everywhere. (default: :obj:`"reinforced"`)
         neighbors (str): Kind of :class:`~torch_geometric_dsom.data.NeighborIndex`. (default: :obj:`"head"`)
         alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
         beta (float, optional): Weight of the term of the rest; the teachers' mass of the rest if :obj:`None`, which
@@ -48,6 +52,7 @@ class DSoMConfig:
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
     teacher_hidden: int = 512
+    selection: str = "reinforced"
     neighbors: str = "head"
     alpha: float = 1.0
     beta: float | None = 1.0
@@ -71,6 +76,8 @@ class DSoMConfig:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
         if not self.temperature > 0:
             raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
+        if self.selection not in SELECTIONS:
+            raise ConfigError(f"selection: expected one of {list(SELECTIONS)}, got '{self.selection}'")
         if self.neighbors not in KINDS:
             raise ConfigError(f"neighbors: expected one of {list(KINDS)}, got '{self.neighbors}'")
 

@@ -16,7 +16,7 @@ from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
 from torch_geometric_dsom.nn import ComplEx, ComplExScorer, product_of_experts
-from torch_geometric_dsom.sampler import QuerySampler, SelectionState, TeacherSampler, UnlabelledSampler
+from torch_geometric_dsom.sampler import QuerySampler, SelectionState, StaticSampler, TeacherSampler, UnlabelledSampler
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.experts import FUSED, availability, make_experts
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_scorer
@@ -45,7 +45,7 @@ class DSoMTrainer:
         student (ComplEx, optional): The student to train instead of a new one.
         teachers (dict, optional): Trained teachers by name, each with ``score_tails(head, rel)``; they are frozen and
             used instead of new ones. A teacher named after a modality is asked only where the entity has it.
-        agent (TeacherSampler, optional): Picks the sets, instead of a new one.
+        agent (TeacherSampler or StaticSampler, optional): Picks the sets, instead of a new one.
         loss (torch.nn.Module, optional): Distillation loss ``(student_logits, teacher_logits, groups, weight)`` with a
             ``temperature``, instead of :class:`~torch_geometric_dsom.loss.NeighborDecoupledKDLoss`.
         device (torch.device, optional): Where to train; a GPU if there is one and :obj:`None` is given.
@@ -70,7 +70,7 @@ class DSoMTrainer:
         *,
         student: ComplEx | None = None,
         teachers: Mapping[str, TailScorer] | None = None,
-        agent: TeacherSampler | None = None,
+        agent: TeacherSampler | StaticSampler | None = None,
         loss: NeighborDecoupledKDLoss | None = None,
         device: torch.device | str | None = None,
         progress: bool | None = None,
@@ -141,7 +141,11 @@ class DSoMTrainer:
             available = torch.ones_like(available)
         state = self._state(data, list(teachers))
         if self.agent is None:
-            self.agent = TeacherSampler(len(teachers), state.dim, generator=self._generator("agent"))
+            self.agent = (
+                TeacherSampler(len(teachers), state.dim, generator=self._generator("agent"))
+                if self.config.selection == "reinforced"
+                else StaticSampler(len(teachers))
+            )
         config = self._student_config(epochs)
         groups = NeighborIndex(data, self.config.neighbors).to(self.device)
         sampler = QuerySampler(data, batch_size=config.batch_size, shuffle=False)
@@ -229,7 +233,7 @@ class DSoMTrainer:
         tensors = {
             f"{name}.{key}": value for name, model in models.items() for key, value in model.state_dict().items()
         }
-        if self.agent is not None:
+        if isinstance(self.agent, TeacherSampler):
             tensors |= {f"agent.{key}": value for key, value in self.agent.state_dict().items()}
         meta = {
             "seed": self.seed,
@@ -238,7 +242,7 @@ class DSoMTrainer:
                 name: {"num_entities": m.num_entities, "num_relations": m.num_relations, "rank": m.rank}
                 for name, m in models.items()
             },
-            "agent": None if self.agent is None else self.agent.config(),
+            "agent": self.agent.config() if isinstance(self.agent, TeacherSampler) else None,
             "entity_ids": list(self.vocabulary.entity_ids),
             "entity_labels": list(self.vocabulary.entity_labels),
             "relation_ids": list(self.vocabulary.relation_ids),

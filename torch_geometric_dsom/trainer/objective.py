@@ -22,6 +22,7 @@ from torch_geometric_dsom.sampler import (
     QueryBatch,
     QuerySampler,
     SelectionState,
+    StaticSampler,
     StudentSignals,
     TeacherChoice,
     TeacherSampler,
@@ -71,7 +72,7 @@ class DistillationObjective(CrossEntropyObjective):
         teachers (list): Frozen scorers.
         signals (TeacherSignals): Signals of the teachers on all training facts, from :func:`fact_signals`.
         available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
-        agent (TeacherSampler): Picks the sets.
+        agent (TeacherSampler or StaticSampler): Picks the sets.
         state (SelectionState): What the agent sees.
         groups (NeighborIndex): Neighbours of the queries.
         loss (NeighborDecoupledKDLoss): The distillation loss.
@@ -89,7 +90,7 @@ class DistillationObjective(CrossEntropyObjective):
         teachers: Sequence[TailScorer],
         signals: TeacherSignals,
         available: Tensor,
-        agent: TeacherSampler,
+        agent: TeacherSampler | StaticSampler,
         state: SelectionState,
         groups: NeighborIndex,
         loss: NeighborDecoupledKDLoss,
