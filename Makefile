@@ -28,7 +28,8 @@ test-full: install lint
 	$(BIN)/python -m pytest -m ''
 
 results: install
-	$(BIN)/python benchmarks/results/emoji_world.py
+	$(BIN)/python benchmarks/results/run.py benchmarks/results/emoji_world.json
+	$(BIN)/python benchmarks/results/tables.py
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.data import Data, HeteroData
 
-from torch_geometric_dsom.data.validate import validate
+from torch_geometric_dsom.data import ModalityReport, ValidationReport, validate
 from torch_geometric_dsom.errors import DataError
 
 
@@ -41,7 +41,9 @@ def test_counts_by_hand() -> None:
     assert report.inverse_leakage == 0.25
     assert report.unseen_entities == 1
     assert report.unseen_test_facts == 2
+    assert isinstance(report, ValidationReport)
     image = report.modalities["image"]
+    assert isinstance(image, ModalityReport)
     assert (image.dim, image.entities, image.zero_rows, image.stray_rows) == (2, 2, 1, 1)
     assert image.coverage == pytest.approx(1 / 3)
 

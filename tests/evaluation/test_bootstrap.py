@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom.errors import ConfigError, DataError
-from torch_geometric_dsom.evaluation import paired_bootstrap
+from torch_geometric_dsom.evaluation import BootstrapResult, paired_bootstrap
 
 
 def draw(seed, count=400):
@@ -14,6 +14,7 @@ def test_interval_of_a_known_case():
     ranks_a = torch.ones(400)
     ranks_b = torch.tensor([1.0, 2.0]).repeat(200)
     result = paired_bootstrap(ranks_a, ranks_b)
+    assert isinstance(result, BootstrapResult)
     assert result.difference == pytest.approx(0.25)
     assert result.low == pytest.approx(0.25 - 1.96 / 80, abs=1e-3)
     assert result.high == pytest.approx(0.25 + 1.96 / 80, abs=1e-3)

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from torch_geometric_dsom.errors import DataError
+from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.evaluation.scoring import ScoreBuffer, evaluation_mode
 from torch_geometric_dsom.nn import ComplEx
 
@@ -20,7 +21,7 @@ class Biased(ComplEx):
         return super().score_tails(head, rel, candidates) + torch.arange(self.num_entities)
 
 
-class Given:
+class Given(TailScorer):
     def __init__(self, scores):
         self.scores = scores
 

@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from torch_geometric_dsom.data import GroupRows
-from torch_geometric_dsom.loss import mixed_kd_loss, neighbor_decoupled_kd_loss, soft_labels, view_student
+from torch_geometric_dsom.loss import (
+    SoftLabels,
+    StudentView,
+    mixed_kd_loss,
+    neighbor_decoupled_kd_loss,
+    soft_labels,
+    view_student,
+)
 from torch_geometric_dsom.sampler import combine_logits
 
 
@@ -69,6 +76,20 @@ def test_soft_labels_are_parted_probabilities():
     assert torch.allclose(labels.rest, (prob * ~mask).transpose(0, 1))
     assert torch.allclose(labels.rest_mass, (prob * ~mask).sum(-1).T)
     assert torch.allclose(labels.near, prob[:, groups.row, groups.entity].T)
+
+
+def test_the_students_view_is_its_sums():
+    student, teachers, mask, _, _ = batch(4)
+    groups = GroupRows(*mask.nonzero(as_tuple=True), 4)
+    labels = soft_labels(teachers.transpose(0, 1).clone(), groups)
+    view = view_student(student, labels)
+    assert isinstance(labels, SoftLabels)
+    assert isinstance(view, StudentView)
+    prob = teachers.softmax(-1).transpose(0, 1)
+    shifted = (student - student.amax(-1, keepdim=True)).unsqueeze(1)
+    assert torch.allclose(view.near, (prob * shifted * mask.unsqueeze(1)).sum(-1))
+    assert torch.allclose(view.rest, (prob * shifted * ~mask.unsqueeze(1)).sum(-1))
+    assert torch.allclose(view.log_rest[2:], shifted[2:, 0].masked_fill(mask[2:], -torch.inf).logsumexp(-1))
 
 
 def test_no_fact_is_zero():

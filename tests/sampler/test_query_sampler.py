@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom.errors import ConfigError, DataError
-from torch_geometric_dsom.sampler import QuerySampler
+from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 
 G = torch.Generator().manual_seed(0)
 FACTS = torch.stack(
@@ -75,4 +75,5 @@ def test_repr_and_move():
     sampler = QuerySampler(FACTS, 3)
     assert repr(sampler) == f"QuerySampler(queries={sampler.num_queries}, facts=80, batch_size=256)"
     batch = next(iter(sampler))
+    assert isinstance(batch, QueryBatch)
     assert torch.equal(batch.to("cpu").target, batch.target)

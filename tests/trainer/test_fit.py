@@ -4,7 +4,7 @@ import torch
 from torch_geometric_dsom.errors import NonFiniteError
 from torch_geometric_dsom.nn import ComplEx
 from torch_geometric_dsom.sampler import QuerySampler
-from torch_geometric_dsom.trainer import CrossEntropyObjective, FitConfig, fit_scorer
+from torch_geometric_dsom.trainer import CrossEntropyObjective, FitConfig, FitResult, fit_scorer
 
 
 def parts(small_graph, **kwargs):
@@ -24,6 +24,7 @@ def test_keeps_the_best_weights_and_stops_when_patience_is_over(small_graph):
     config = FitConfig(epochs=50, evaluate_every=2, patience=2)
     records = []
     result = fit_scorer(model, sampler, objective, config, validate, progress=False, on_epoch=records.append)
+    assert isinstance(result, FitResult)
     assert (result.best_epoch, result.best_mrr) == (4, 0.5)
     assert len(result.history) == 8  # validations after 2, 4, 6, 8: two without a better one
     assert torch.equal(model.entity, kept[1])

@@ -3,7 +3,7 @@ import torch
 
 from torch_geometric_dsom.data import KnownAnswers, Vocabulary
 from torch_geometric_dsom.errors import ConfigError, NonFiniteError
-from torch_geometric_dsom.trainer import predict
+from torch_geometric_dsom.trainer import Prediction, predict
 
 WORDS = Vocabulary(["e0", "e1", "e2"], ["sun", "moon", "star"], ["r0"], ["orbits"])
 
@@ -19,6 +19,7 @@ class Scorer:
 def test_both_sides_by_hand():
     answers = predict(Scorer(), WORDS, head="sun", relation="orbits", k=2)
     assert [(a.rank, a.label, a.id, a.score) for a in answers] == [(1, "star", "e2", 2.0), (2, "moon", "e1", 1.0)]
+    assert isinstance(answers[0], Prediction)
     assert answers[0].probability == pytest.approx(0.66524, abs=1e-5)  # e^2 / (1 + e + e^2)
     assert predict(Scorer(), WORDS, tail="sun", relation="orbits", k=1)[0].label == "sun"
 

@@ -117,7 +117,7 @@ def neighbor_decoupled_kd_loss(
         >>> round(float(neighbor_decoupled_kd_loss(teacher, teacher, mask)), 6)
         0.0
         >>> round(float(neighbor_decoupled_kd_loss(torch.zeros(1, 3), teacher, mask)), 4)
-        0.3302
+        0.34
     """
     if reduction not in REDUCTIONS:
         raise ConfigError(f"reduction: expected one of {list(REDUCTIONS)}, got '{reduction}'")

@@ -1,5 +1,6 @@
 """Training: experts, the distilled student, and what can be asked of it."""
 
+from torch_geometric_dsom.trainer.compare import Comparison, compare
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
@@ -7,6 +8,7 @@ from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, Distil
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 
 __all__ = [
+    "Comparison",
     "CrossEntropyObjective",
     "DSoMConfig",
     "DSoMTrainer",
@@ -14,6 +16,7 @@ __all__ = [
     "FitConfig",
     "FitResult",
     "Prediction",
+    "compare",
     "fit_scorer",
     "predict",
 ]
