@@ -36,6 +36,8 @@ def test_nested_values_keep_the_other_defaults():
         ({"beta": -1.0}, "beta: .* got -1.0"),
         ({"alpha": -1.0}, "alpha: .* got -1.0"),
         ({"selection": "best"}, "selection: .* got 'best'"),
+        ({"reward_facts": "test"}, "reward_facts: .* got 'test'"),
+        ({"unlabelled_selection": "best"}, "unlabelled_selection: .* got 'best'"),
         ({"neighbors": "near"}, "neighbors: .* got 'near'"),
         ({"student_fit": {"optimizer": "sgd"}}, "optimizer: .* got 'sgd'"),
         ({"student_fit": {"lr": 0.0}}, "lr: .* got 0.0"),

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torch_geometric_dsom.data import NeighborIndex
+from torch_geometric_dsom.data import NeighborIndex, split_triples
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss, neighbor_decoupled_kd_loss
 from torch_geometric_dsom.nn import ComplEx
 from torch_geometric_dsom.sampler import (
@@ -31,21 +31,22 @@ class Recorder(StaticSampler):
         return {}
 
 
-def build(small_graph, kind, unlabelled=False, **kwargs):
+def build(small_graph, kind, unlabelled=False, held_out=False, **kwargs):
     g = torch.Generator().manual_seed(0)
     student = ComplEx(60, 3, rank=4, init_scale=0.7, generator=g)
     teachers = [ComplEx(60, 3, rank=4, init_scale=0.7, generator=g).freeze() for _ in range(3)]
     loss = NeighborDecoupledKDLoss(0.7, 1.3, 2.0)
     groups = NeighborIndex(small_graph, kind)
     sampler = QuerySampler(small_graph, batch_size=32)
-    signals = fact_signals(teachers, QuerySampler(small_graph, batch_size=13), groups, 2.0, torch.device("cpu"))
     state = SelectionState("abc", torch.empty(60, 0), torch.ones(60), 3, 8)
     agent = Recorder(3)
     available = torch.rand(60, 3, generator=g) < 0.8
+    facts = fact_signals(teachers, QuerySampler(small_graph, batch_size=13), groups, available, 2.0)
+    validation = QuerySampler(split_triples(small_graph, "val"), 3, batch_size=16, max_facts=1)
+    pair = (validation, fact_signals(teachers, validation, groups, available, 2.0)) if held_out else None
     free = UnlabelledSampler(small_graph) if unlabelled else None
-    objective = DistillationObjective(
-        student, teachers, signals, available, agent, state, groups, loss, unlabelled=free, warmup=4, **kwargs
-    )
+    kwargs |= {"held_out": pair, "unlabelled": free, "warmup": 4}
+    objective = DistillationObjective(student, teachers, facts, available, agent, state, groups, loss, **kwargs)
     return student, teachers, agent, available, groups, sampler, objective
 
 
@@ -106,13 +107,39 @@ def test_unlabelled_distillation_trains_entities_that_the_batch_does_not_show(sm
 
 
 def test_fact_signals_are_in_the_order_of_the_facts(small_graph):
-    _, teachers, *_, groups, sampler, _ = build(small_graph, "head")
-    signals = fact_signals(teachers, sampler, groups, 2.0, torch.device("cpu"))
-    facts = sampler.facts
-    logits = torch.stack([t.score_tails(facts[:, 0], facts[:, 1]) for t in teachers], 1)
-    rows = groups.rows(facts[:, 0], facts[:, 1])
-    expected = teacher_signals(logits, torch.arange(len(facts)), facts[:, 2], rows, 2.0)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(signals, expected, strict=True))
+    _, teachers, _, available, groups, sampler, _ = build(small_graph, "head")
+    found = fact_signals(teachers, sampler, groups, available, 2.0)
+    head, relation, tail = sampler.facts.unbind(-1)
+    logits = torch.stack([t.score_tails(head, relation) for t in teachers], 1)
+    prob = logits.softmax(-1) * available[head].unsqueeze(-1)
+    favourite = prob.sum(1).argmax(-1)
+    assert torch.equal(found.favourite, favourite)
+    each = torch.arange(len(head))
+    expected = teacher_signals(logits, each, favourite, groups.rows(head, relation, favourite), 2.0)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found.teachers, expected, strict=True))
+    assert torch.allclose(found.gold, (logits / 2.0).log_softmax(-1)[each, :, tail], atol=1e-5)
+
+
+def test_the_agent_is_rewarded_on_held_out_facts_where_there_are_any(small_graph):
+    """One reward for each of sixteen validation facts, by hand; the student's loss stays that of its own batch."""
+    student, teachers, agent, available, _, sampler, objective = build(small_graph, "head", held_out=True)
+    held = next(objective.held_out[0])
+    objective.held_out = (iter([held]), objective.held_out[1])
+    seen = []
+    agent.update = lambda choice, reward: seen.append((choice, reward)) or {}
+    batch = next(iter(sampler))
+    loss, _ = objective(batch, epoch=4)
+    assert len(seen) == 1
+    choice, reward = seen[0]
+    head, relation, gold = held.head, held.relation, held.target
+    assert reward.shape == (16,)
+    assert not (choice.action & ~available[head]).any()
+    each = torch.arange(16)
+    log_prob = torch.stack([(t.score_tails(head, relation) / 2.0).log_softmax(-1)[each, gold] for t in teachers], -1)
+    own = (student.score_tails(head, relation) / 2.0).log_softmax(-1)[each, gold]
+    assert torch.allclose(reward, margin_reward(log_prob, own, choice.action), atol=1e-5)
+    *_, plain = build(small_graph, "head")
+    assert loss.item() == pytest.approx(plain(batch, epoch=4)[0].item(), rel=1e-5)
 
 
 def test_favourites_listen_to_available_teachers_only():

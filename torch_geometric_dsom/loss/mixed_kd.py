@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 
@@ -77,7 +78,7 @@ def view_student(student_logits: Tensor, labels: SoftLabels) -> StudentView:
     s = student_logits if labels.temperature == 1.0 else student_logits / labels.temperature
     s = s - s.detach().amax(dim=-1, keepdim=True)
     at_pairs = labels.near * s[groups.row, groups.entity].unsqueeze(-1)
-    near = torch.zeros_like(labels.rest_mass).index_add(0, groups.row, at_pairs)
+    near = scatter(at_pairs, groups.row, dim_size=groups.num_rows)
     rest = torch.bmm(labels.rest, s.unsqueeze(-1)).squeeze(-1)
     size = torch.bincount(groups.row, minlength=groups.num_rows)
     whole = size == s.size(-1)

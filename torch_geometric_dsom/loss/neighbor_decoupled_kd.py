@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 from torch_geometric_dsom.errors import ConfigError
@@ -198,7 +199,8 @@ def _sum_inside(values: Tensor, groups: GroupRows | Tensor) -> Tensor:
     """Row sums over the group."""
     if isinstance(groups, Tensor):
         return values.masked_fill(~groups, 0.0).sum(dim=-1)
-    return values.new_zeros(groups.num_rows).index_add(0, groups.row, values[groups.row, groups.entity])
+    total: Tensor = scatter(values[groups.row, groups.entity], groups.row, dim_size=groups.num_rows)
+    return total
 
 
 def _check(student: Tensor, teacher: Tensor, groups: GroupRows | Tensor, temperature: float) -> None:

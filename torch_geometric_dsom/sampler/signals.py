@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 
@@ -75,7 +76,7 @@ def teacher_signals(
         prob = log_prob.exp()
         entropy = -(prob * log_prob).sum(dim=-1)
         gold = log_prob[row, target]
-        mass = prob.new_zeros(prob.size(0)).index_add_(0, groups.row, prob[groups.row, groups.entity])
+        mass = scatter(prob[groups.row, groups.entity], groups.row, dim_size=prob.size(0))
         rank = _rank(log_prob, row, gold)
         columns.append((gold, rank.reciprocal(), entropy[row], prob.amax(dim=-1)[row], mass[row]))
     return TeacherSignals(*(torch.stack(values, dim=-1) for values in zip(*columns, strict=True)))

@@ -12,6 +12,8 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.trainer.fit import FitConfig
 
 SELECTIONS = ("reinforced", "all")
+UNLABELLED_SELECTIONS = ("all", "agent")
+REWARD_FACTS = ("val", "train")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class DSoMConfig:
         warmup (int): Epochs over which :obj:`gamma` grows to its value. (default: :obj:`5`)
         unlabelled (float): Queries without a training fact to distil on as well, for each query of a batch; 0 for none.
             (default: :obj:`1.0`)
+        unlabelled_selection (str): Which teachers those are distilled from: ``"all"`` that are available, or those
+            that the agent picks, ``"agent"``, though nothing there can reward it. (default: :obj:`"all"`)
+        reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
+            on, where there are any; or ``"train"``. (default: :obj:`"val"`)
         positive_reward (bool): Whether only sets that help are rewarded. (default: :obj:`True`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
@@ -60,6 +66,8 @@ class DSoMConfig:
     gamma: float = 1.0
     warmup: int = 5
     unlabelled: float = 1.0
+    unlabelled_selection: str = "all"
+    reward_facts: str = "val"
     positive_reward: bool = True
     mask_absent: bool = True
 
@@ -78,6 +86,11 @@ class DSoMConfig:
             raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
         if self.selection not in SELECTIONS:
             raise ConfigError(f"selection: expected one of {list(SELECTIONS)}, got '{self.selection}'")
+        if self.unlabelled_selection not in UNLABELLED_SELECTIONS:
+            expected = list(UNLABELLED_SELECTIONS)
+            raise ConfigError(f"unlabelled_selection: expected one of {expected}, got '{self.unlabelled_selection}'")
+        if self.reward_facts not in REWARD_FACTS:
+            raise ConfigError(f"reward_facts: expected one of {list(REWARD_FACTS)}, got '{self.reward_facts}'")
         if self.neighbors not in KINDS:
             raise ConfigError(f"neighbors: expected one of {list(KINDS)}, got '{self.neighbors}'")
 

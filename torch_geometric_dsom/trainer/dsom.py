@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import zlib
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.utils import degree
 
-from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, Vocabulary, modalities, validate
+from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, Vocabulary, modalities, split_triples, validate
 from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
@@ -23,6 +24,8 @@ from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_s
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective, fact_signals
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.storage import load_directory, save_directory
+
+HELD_OUT_BATCH = 64
 
 
 class DSoMTrainer:
@@ -148,11 +151,27 @@ class DSoMTrainer:
             )
         config = self._student_config(epochs)
         groups = NeighborIndex(data, self.config.neighbors).to(self.device)
-        sampler = QuerySampler(data, batch_size=config.batch_size, shuffle=False)
+        facts = QuerySampler(data, batch_size=config.batch_size, shuffle=False)
+        held_out = None
+        if self.config.reward_facts == "val" and _has_validation(data):
+            held_out = QuerySampler(
+                split_triples(data, "val"),
+                data.num_relations,
+                batch_size=HELD_OUT_BATCH,
+                max_facts=1,
+                generator=self._generator("held_out"),
+            )
+        signals = functools.partial(
+            fact_signals,
+            list(teachers.values()),
+            groups=groups,
+            available=available,
+            temperature=self.loss.temperature,
+        )
         objective = DistillationObjective(
             self.student,
             list(teachers.values()),
-            fact_signals(list(teachers.values()), sampler, groups, self.loss.temperature, self.device),
+            signals(facts),
             available,
             self.agent.to(self.device),
             state.to(self.device),
@@ -161,8 +180,12 @@ class DSoMTrainer:
             gamma=self.config.gamma,
             warmup=self.config.warmup,
             positive=self.config.positive_reward,
+            held_out=None if held_out is None else (held_out, signals(held_out)),
             unlabelled=UnlabelledSampler(data, self._generator("unlabelled")) if self.config.unlabelled > 0 else None,
             unlabelled_share=self.config.unlabelled,
+            unlabelled_agent=StaticSampler(len(teachers)).to(self.device)
+            if self.config.unlabelled_selection == "all"
+            else None,
             n3=self.config.student_fit.n3,
         )
         self._fit(self.student, data, objective, config, "student", on_epoch)
@@ -308,10 +331,8 @@ class DSoMTrainer:
         def validate_mrr() -> float:
             return evaluate(model.freeze(), data, split="val", known=known).mrr
 
-        has_validation = "val_edge_index" in data and data.val_edge_index.numel() > 0
-        result = fit_scorer(
-            model, sampler, objective, config, validate_mrr if has_validation else None, phase, self.progress, on_epoch
-        )
+        check = validate_mrr if _has_validation(data) else None
+        result = fit_scorer(model, sampler, objective, config, check, phase, self.progress, on_epoch)
         self.results[phase] = result
         self.history.extend(result.history)
 
@@ -358,6 +379,10 @@ class DSoMTrainer:
     def _generator(self, name: str) -> torch.Generator:
         """A generator of its own for each part, so that adding one part does not shift the others."""
         return torch.Generator().manual_seed(zlib.crc32(f"{self.seed}/{name}".encode()))
+
+
+def _has_validation(data: Data) -> bool:
+    return split_triples(data, "val").size(0) > 0
 
 
 def _freeze(teacher: TailScorer, device: torch.device) -> TailScorer:
