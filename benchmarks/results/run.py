@@ -104,8 +104,11 @@ def done(path: Path) -> set[tuple[str, int]]:
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    with open(path, "a", encoding="utf-8") as stream:
-        stream.write(json.dumps(record) + "\n")
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:  # one write a line, so that several processes may share the file
+        os.write(handle, (json.dumps(record) + "\n").encode())
+    finally:
+        os.close(handle)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import math
 
 import torch
 
-from torch_geometric_dsom.sampler import all_subsets, margin_reward, set_log_prob
+from torch_geometric_dsom.sampler import all_subsets, margin_reward, rank_reward, set_log_prob
 
 
 def test_set_log_prob_of_every_subset():
@@ -28,3 +28,26 @@ def test_all_subsets_are_all_and_each_once():
     assert subsets.shape == (16, 4)
     assert subsets.unique(dim=0).size(0) == 16
     assert not subsets[0].any()
+
+
+def test_rank_reward_equals_a_loop():
+    g = torch.Generator().manual_seed(0)
+    teachers = torch.rand(12, 3, 7, generator=g).mul(4).round() / 4  # with ties
+    student = torch.rand(12, 7, generator=g)
+    target = torch.randint(7, (12,), generator=g)
+    action = torch.rand(12, 3, generator=g) < 0.5
+    action[0] = False
+
+    def inverse_rank(values, t):
+        above = sum(v > values[t] for v in values)
+        tied = sum(v == values[t] for j, v in enumerate(values) if j != t)
+        return 1 / (1 + above + tied / 2)
+
+    expected = []
+    for b in range(12):
+        total = (teachers[b] * action[b].unsqueeze(-1)).sum(0).tolist()
+        gain = inverse_rank(total, target[b]) - inverse_rank(student[b].tolist(), target[b])
+        expected.append(gain if action[b].any() else 0.0)
+    signed = rank_reward(teachers, student, target, action, positive=False)
+    assert torch.allclose(signed, torch.tensor(expected), atol=1e-6)
+    assert torch.allclose(rank_reward(teachers, student, target, action), signed.clamp_min(0.0))

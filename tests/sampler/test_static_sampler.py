@@ -24,4 +24,15 @@ def test_update_learns_nothing():
 def test_bad_numbers_are_named():
     with pytest.raises(ConfigError, match=r"\[0, 2\), got \[2\]"):
         StaticSampler(2, chosen=[2])
-    assert repr(StaticSampler(2, [1])) == "StaticSampler(num_teachers=2, chosen=[1])"
+    assert repr(StaticSampler(2, [1])) == "StaticSampler(num_teachers=2, chosen=[1], prob=1.0)"
+    with pytest.raises(ConfigError, match="prob"):
+        StaticSampler(2, prob=0.0)
+
+
+def test_by_lot_as_often_as_said_and_by_its_own_generator():
+    before = torch.get_rng_state()
+    one, other = (StaticSampler(3, [0, 2], 0.3, torch.Generator().manual_seed(1)) for _ in range(2))
+    action = one.sample(torch.zeros(20_000, 1)).action
+    assert torch.equal(action, other.sample(torch.zeros(20_000, 1)).action)
+    assert torch.allclose(action.float().mean(0), torch.tensor([0.3, 0.0, 0.3]), atol=0.02)
+    assert torch.equal(before, torch.get_rng_state())

@@ -36,6 +36,7 @@ def test_nested_values_keep_the_other_defaults():
         ({"beta": -1.0}, "beta: .* got -1.0"),
         ({"alpha": -1.0}, "alpha: .* got -1.0"),
         ({"selection": "best"}, "selection: .* got 'best'"),
+        ({"reward": "praise"}, "reward: .* got 'praise'"),
         ({"reward_facts": "test"}, "reward_facts: .* got 'test'"),
         ({"unlabelled_selection": "best"}, "unlabelled_selection: .* got 'best'"),
         ({"neighbors": "near"}, "neighbors: .* got 'near'"),

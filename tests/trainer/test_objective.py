@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torch_geometric_dsom.data import NeighborIndex, split_triples
+from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, split_triples, with_inverses
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss, neighbor_decoupled_kd_loss
 from torch_geometric_dsom.nn import ComplEx
 from torch_geometric_dsom.sampler import (
@@ -140,6 +140,33 @@ def test_the_agent_is_rewarded_on_held_out_facts_where_there_are_any(small_graph
     assert torch.allclose(reward, margin_reward(log_prob, own, choice.action), atol=1e-5)
     *_, plain = build(small_graph, "head")
     assert loss.item() == pytest.approx(plain(batch, epoch=4)[0].item(), rel=1e-5)
+
+
+def test_rank_rewards_are_filtered_ranks_of_the_mixture(small_graph):
+    known = KnownAnswers.from_data(small_graph, ("train", "val"))
+    student, teachers, agent, *_, sampler, objective = build(small_graph, "head", held_out=True, known=known)
+    held = next(objective.held_out[0])
+    objective.held_out = (iter([held]), objective.held_out[1])
+    seen = []
+    agent.update = lambda choice, reward: seen.append((choice, reward)) or {}
+    objective(next(iter(sampler)), epoch=4)
+    choice, reward = seen[0]
+    facts = {(h, r, t) for h, r, t in with_inverses(split_triples(small_graph, "train"), 3).tolist()}
+    facts |= {(h, r, t) for h, r, t in with_inverses(split_triples(small_graph, "val"), 3).tolist()}
+    for row in range(16):
+        query = held.head[row : row + 1], held.relation[row : row + 1]
+        h, r, t = int(query[0]), int(query[1]), int(held.target[row])
+        others = [e for e in range(60) if e == t or (h, r, e) not in facts]
+        chosen = [k for k in range(3) if choice.action[row, k]]
+        inverse = []
+        for members in (chosen, None):
+            if members is None:
+                values = student.score_tails(*query)[0]
+            else:
+                values = sum((teachers[k].score_tails(*query)[0].softmax(-1) for k in members), torch.zeros(60))
+            inverse.append(1 / (1 + sum(bool(values[e] > values[t]) for e in others)))
+        expected = max(0.0, inverse[0] - inverse[1]) if chosen else 0.0
+        assert reward[row].item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_favourites_listen_to_available_teachers_only():

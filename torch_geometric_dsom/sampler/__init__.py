@@ -2,7 +2,7 @@
 
 from torch_geometric_dsom.sampler.combine import combine_logits
 from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler
-from torch_geometric_dsom.sampler.rewards import all_subsets, margin_reward, set_log_prob
+from torch_geometric_dsom.sampler.rewards import all_subsets, margin_reward, rank_reward, set_log_prob
 from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, teacher_signals
 from torch_geometric_dsom.sampler.state import SelectionState
 from torch_geometric_dsom.sampler.static_sampler import StaticSampler
@@ -23,6 +23,7 @@ __all__ = [
     "bernoulli_entropy",
     "combine_logits",
     "margin_reward",
+    "rank_reward",
     "set_log_prob",
     "teacher_signals",
 ]

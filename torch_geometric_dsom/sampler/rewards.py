@@ -60,6 +60,47 @@ def margin_reward(teacher_log_prob: Tensor, student_log_prob: Tensor, action: Te
     return margin.masked_fill(~action.any(dim=-1), 0.0)
 
 
+def rank_reward(
+    teacher_prob: Tensor, student_prob: Tensor, target: Tensor, action: Tensor, positive: bool = True
+) -> Tensor:
+    r"""How much higher the chosen set ranks the target than the student does.
+
+    .. math::
+        r(a) = \Big[ \frac{1}{\mathrm{rank}_a(t)} - \frac{1}{\mathrm{rank}_S(t)} \Big]_+
+        \quad \text{and} \quad r(\emptyset) = 0
+
+    Unlike a margin of log-probabilities it does not punish confidence, and a mixture of teachers that err differently
+    is worth more than any of them.
+
+    Args:
+        teacher_prob (Tensor): Probabilities of each teacher, zero where an answer is known already, ``[B, K, N]``.
+        student_prob (Tensor): Probabilities of the student, likewise, ``[B, N]``.
+        target (Tensor): Gold answers, ``[B]``, int64.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` bool.
+        positive (bool): Whether a set that does not help gets nothing instead of a penalty. (default: :obj:`True`)
+
+    Returns:
+        Tensor: ``[B]``.
+
+    Example:
+        >>> import torch
+        >>> teachers = torch.tensor([[[0.1, 0.9, 0.0], [0.6, 0.3, 0.1]]])
+        >>> student = torch.tensor([[0.5, 0.3, 0.2]])  # ranks entity 1 second
+        >>> rank_reward(teachers, student, torch.tensor([1]), torch.tensor([[True, True]]))  # first by the mean
+        tensor([0.5000])
+    """
+    mixture = torch.bmm(action.to(teacher_prob.dtype).unsqueeze(1), teacher_prob).squeeze(1)
+    gain = _inverse_rank(mixture, target) - _inverse_rank(student_prob, target)
+    gain = gain.clamp_min(0.0) if positive else gain
+    return gain.masked_fill(~action.any(dim=-1), 0.0)
+
+
+def _inverse_rank(values: Tensor, target: Tensor) -> Tensor:
+    """One over the rank of the target in each row, ties realistic."""
+    gold = values.gather(1, target.unsqueeze(-1))
+    return 2.0 / ((values > gold).sum(dim=-1) + (values >= gold).sum(dim=-1) + 1).to(values.dtype)
+
+
 def all_subsets(num_teachers: int, device: torch.device | None = None) -> Tensor:
     """All subsets of the teachers, the empty one first.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args, get_type_hints
 
 from torch_geometric_dsom.data.neighbor_index import KINDS
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.trainer.fit import FitConfig
 
-SELECTIONS = ("reinforced", "all")
+SELECTIONS = ("reinforced", "all", "random")
 UNLABELLED_SELECTIONS = ("all", "agent")
+REWARDS = ("margin", "rank")
 REWARD_FACTS = ("val", "train")
 
 
@@ -24,27 +25,31 @@ class DSoMConfig:
 
     Args:
         rank (int): Complex dimensions of the student and of each expert. (default: :obj:`100`)
-        student_fit (FitConfig): How the student is trained; the structure expert and the CE-only student likewise.
-        teacher_fit (FitConfig): How the modality experts are trained.
+        student_fit (FitConfig): How the student is trained, and the CE-only student.
+        teacher_fit (FitConfig): How the modality experts are trained; the structure expert for as long, else as the
+            student is.
         student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
         teacher_dropout (float): Dropout of the modality experts, in :math:`[0, 1)`. (default: :obj:`0.5`)
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
         selection (str): ``"reinforced"``: an agent picks the teachers of each fact; ``"all"``: all that are available,
-            everywhere. (default: :obj:`"reinforced"`)
+            everywhere; ``"random"``: each with probability one half. (default: :obj:`"reinforced"`)
         neighbors (str): Kind of :class:`~torch_geometric_dsom.data.NeighborIndex`. (default: :obj:`"head"`)
         alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
         beta (float, optional): Weight of the term of the rest; the teachers' mass of the rest if :obj:`None`, which
             with :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
         temperature (float): Temperature :math:`\tau` of the soft labels. (default: :obj:`1.0`)
-        gamma (float): Weight of the distillation. (default: :obj:`1.0`)
+        gamma (float): Weight of the distillation. (default: :obj:`2.0`)
         warmup (int): Epochs over which :obj:`gamma` grows to its value. (default: :obj:`5`)
         unlabelled (float): Queries without a training fact to distil on as well, for each query of a batch; 0 for none.
             (default: :obj:`1.0`)
         unlabelled_selection (str): Which teachers those are distilled from: ``"all"`` that are available, or those
-            that the agent picks, ``"agent"``, though nothing there can reward it. (default: :obj:`"all"`)
+            that the agent picks, ``"agent"``. (default: :obj:`"agent"`)
         reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
             on, where there are any; or ``"train"``. (default: :obj:`"val"`)
-        positive_reward (bool): Whether only sets that help are rewarded. (default: :obj:`True`)
+        reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer, on held-out facts; ``"margin"``: gain in
+            its log-probability. Training facts are always rewarded by margin. (default: :obj:`"rank"`)
+        positive_reward (bool): Whether a set that harms gets nothing, as in the published description, instead of a
+            penalty. (default: :obj:`False`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
 
@@ -53,7 +58,7 @@ class DSoMConfig:
     """
 
     rank: int = 100
-    student_fit: FitConfig = field(default_factory=lambda: FitConfig(optimizer="adagrad", lr=0.1, n3=0.05))
+    student_fit: FitConfig = field(default_factory=lambda: FitConfig(epochs=24, optimizer="adagrad", lr=0.1, n3=0.05))
     teacher_fit: FitConfig = field(default_factory=lambda: FitConfig(batch_size=512, max_facts=1, lr=5e-3))
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
@@ -63,12 +68,13 @@ class DSoMConfig:
     alpha: float = 1.0
     beta: float | None = 1.0
     temperature: float = 1.0
-    gamma: float = 1.0
+    gamma: float = 2.0
     warmup: int = 5
     unlabelled: float = 1.0
-    unlabelled_selection: str = "all"
+    unlabelled_selection: str = "agent"
     reward_facts: str = "val"
-    positive_reward: bool = True
+    reward: str = "rank"
+    positive_reward: bool = False
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
@@ -89,10 +95,23 @@ class DSoMConfig:
         if self.unlabelled_selection not in UNLABELLED_SELECTIONS:
             expected = list(UNLABELLED_SELECTIONS)
             raise ConfigError(f"unlabelled_selection: expected one of {expected}, got '{self.unlabelled_selection}'")
+        if self.reward not in REWARDS:
+            raise ConfigError(f"reward: expected one of {list(REWARDS)}, got '{self.reward}'")
         if self.reward_facts not in REWARD_FACTS:
             raise ConfigError(f"reward_facts: expected one of {list(REWARD_FACTS)}, got '{self.reward_facts}'")
         if self.neighbors not in KINDS:
             raise ConfigError(f"neighbors: expected one of {list(KINDS)}, got '{self.neighbors}'")
+
+    @property
+    def structure_fit(self) -> FitConfig:
+        """How the structure expert is trained: as the student is, for as long as the other experts are."""
+        teacher = self.teacher_fit
+        return replace(
+            self.student_fit,
+            epochs=teacher.epochs,
+            evaluate_every=teacher.evaluate_every,
+            patience=teacher.patience,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary of plain values."""

@@ -120,7 +120,7 @@ class DSoMTrainer:
         self._check(data)
         experts = make_experts(data, self.config, self._generator)
         for name, expert in experts.items():
-            config = self.config.student_fit if isinstance(expert, ComplEx) else self.config.teacher_fit
+            config = self.config.structure_fit if isinstance(expert, ComplEx) else self.config.teacher_fit
             objective = CrossEntropyObjective(expert.to(self.device), config.n3)
             self._fit(expert, data, objective, config, f"teacher/{name}", on_epoch)
         self.teachers = {name: expert.freeze() for name, expert in experts.items()}
@@ -144,11 +144,7 @@ class DSoMTrainer:
             available = torch.ones_like(available)
         state = self._state(data, list(teachers))
         if self.agent is None:
-            self.agent = (
-                TeacherSampler(len(teachers), state.dim, generator=self._generator("agent"))
-                if self.config.selection == "reinforced"
-                else StaticSampler(len(teachers))
-            )
+            self.agent = self._new_agent(len(teachers), state.dim)
         config = self._student_config(epochs)
         groups = NeighborIndex(data, self.config.neighbors).to(self.device)
         facts = QuerySampler(data, batch_size=config.batch_size, shuffle=False)
@@ -180,6 +176,7 @@ class DSoMTrainer:
             gamma=self.config.gamma,
             warmup=self.config.warmup,
             positive=self.config.positive_reward,
+            known=KnownAnswers.from_data(data, ("train", "val")) if self.config.reward == "rank" else None,
             held_out=None if held_out is None else (held_out, signals(held_out)),
             unlabelled=UnlabelledSampler(data, self._generator("unlabelled")) if self.config.unlabelled > 0 else None,
             unlabelled_share=self.config.unlabelled,
@@ -359,6 +356,12 @@ class DSoMTrainer:
             self.config.student_dropout,
             generator=self._generator(name),
         )
+
+    def _new_agent(self, num_teachers: int, state_dim: int) -> TeacherSampler | StaticSampler:
+        generator = self._generator("agent")
+        if self.config.selection == "reinforced":
+            return TeacherSampler(num_teachers, state_dim, generator=generator)
+        return StaticSampler(num_teachers, prob=0.5 if self.config.selection == "random" else 1.0, generator=generator)
 
     def _student_config(self, epochs: int | None) -> FitConfig:
         config = self.config.student_fit

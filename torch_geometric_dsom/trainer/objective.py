@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.data import GroupRows, KnownAnswers, NeighborIndex
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
@@ -31,6 +31,7 @@ from torch_geometric_dsom.sampler import (
     TeacherSignals,
     UnlabelledSampler,
     margin_reward,
+    rank_reward,
     teacher_signals,
 )
 
@@ -103,6 +104,9 @@ class DistillationObjective(CrossEntropyObjective):
         gamma (float): Weight of the distillation. (default: :obj:`1.0`)
         warmup (int): Epochs over which the weight grows to :obj:`gamma`. (default: :obj:`5`)
         positive (bool): Whether only sets that help are rewarded. (default: :obj:`True`)
+        known (KnownAnswers, optional): Facts to leave out of ranks: held-out facts are then rewarded by
+            :func:`~torch_geometric_dsom.sampler.rank_reward`, else by
+            :func:`~torch_geometric_dsom.sampler.margin_reward`, as training facts always are.
         held_out (tuple, optional): A :class:`QuerySampler` of facts that no teacher was trained on, one fact a row, and
             their :class:`FactSignals`, to reward the agent with; training facts if :obj:`None`.
         unlabelled (UnlabelledSampler, optional): Gives queries without a training fact to distil on as well.
@@ -125,6 +129,7 @@ class DistillationObjective(CrossEntropyObjective):
         gamma: float = 1.0,
         warmup: int = 5,
         positive: bool = True,
+        known: KnownAnswers | None = None,
         held_out: tuple[QuerySampler, FactSignals] | None = None,
         unlabelled: UnlabelledSampler | None = None,
         unlabelled_share: float = 1.0,
@@ -142,6 +147,7 @@ class DistillationObjective(CrossEntropyObjective):
         self.gamma = gamma
         self.warmup = warmup
         self.positive = positive
+        self.known = known
         self.held_out = None if held_out is None else (forever(held_out[0]), held_out[1])
         self.unlabelled = unlabelled
         self.unlabelled_share = unlabelled_share
@@ -193,8 +199,18 @@ class DistillationObjective(CrossEntropyObjective):
         table = self.model.entity_table()
         query = self.model.query(batch.head, batch.relation, table)
         groups = self.groups.rows(batch.head, batch.relation, facts.favourite)
-        _, choice, view = self._distil(query, query @ table.T, self._ask(batch, "held out"), batch, facts, groups)
-        return self._reward(choice, view, batch, facts)
+        logits, teacher_logits = query @ table.T, self._ask(batch, "held out")
+        if self.known is None:
+            _, choice, view = self._distil(query, logits, teacher_logits, batch, facts, groups)
+            return self._reward(choice, view, batch, facts)
+        teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
+        row, answer = self.known.rows(batch.head, batch.relation)
+        other = answer != batch.target[row]
+        teacher_prob[row[other], :, answer[other]] = 0.0
+        student_prob[row[other], answer[other]] = 0.0
+        _, choice, _ = self._distil(query, logits, teacher_logits, batch, facts, groups)
+        reward = rank_reward(teacher_prob, student_prob, batch.target, choice.action, self.positive)
+        return {"reward": reward.mean().item(), **self.agent.update(choice, reward)}
 
     def _distil(
         self,
