@@ -46,8 +46,8 @@ class DSoMConfig:
             that the agent picks, ``"agent"``. (default: :obj:`"agent"`)
         reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
             on, where there are any; or ``"train"``. (default: :obj:`"val"`)
-        reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer, on held-out facts; ``"margin"``: gain in
-            its log-probability. Training facts are always rewarded by margin. (default: :obj:`"rank"`)
+        reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer, on held-out facts; ``"margin"``: gain
+            in its log-probability. Training facts are always rewarded by margin. (default: :obj:`"rank"`)
         positive_reward (bool): Whether a set that harms gets nothing, as in the published description, instead of a
             penalty. (default: :obj:`False`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.

@@ -39,8 +39,8 @@ class DSoMTrainer:
         \mathcal L = \mathrm{CE} + \gamma \, \mathrm{KD}_{a} + \lambda \, \mathrm{N3}
 
     where an agent picks the set :math:`a` of teachers for each fact and the distillation is decoupled into neighbours
-    and the rest. Model selection uses the validation facts; the test facts are only read by :meth:`evaluate`. At
-    inference the student touches no feature.
+    and the rest. Validation facts choose the epoch and reward the agent; they are no labels of the student. Test facts
+    are only read by :meth:`evaluate`. At inference the student touches no feature.
 
     Args:
         seed (int): Seed of everything that is drawn; the global random state is left alone. (default: :obj:`0`)
@@ -49,8 +49,8 @@ class DSoMTrainer:
         teachers (dict, optional): Trained teachers by name, each with ``score_tails(head, rel)``; they are frozen and
             used instead of new ones. A teacher named after a modality is asked only where the entity has it.
         agent (TeacherSampler or StaticSampler, optional): Picks the sets, instead of a new one.
-        loss (torch.nn.Module, optional): Distillation loss ``(student_logits, teacher_logits, groups, weight)`` with a
-            ``temperature``, instead of :class:`~torch_geometric_dsom.loss.NeighborDecoupledKDLoss`.
+        loss (NeighborDecoupledKDLoss, optional): Its weights and temperature are used instead of those of the
+            configuration.
         device (torch.device, optional): Where to train; a GPU if there is one and :obj:`None` is given.
         progress (bool, optional): Whether to show progress bars; :obj:`None` shows them on a terminal.
         **options: Values of :class:`DSoMConfig` by name, over those of :obj:`config`.
@@ -61,9 +61,12 @@ class DSoMTrainer:
     Example:
         >>> from torch_geometric_dsom import DSoMTrainer
         >>> from torch_geometric_dsom.datasets import EmojiWorld
-        >>> data = EmojiWorld()[0]  # doctest: +SKIP
-        >>> trainer = DSoMTrainer(seed=0).fit(data)  # doctest: +SKIP
-        >>> trainer.evaluate(data, split="test").mrr  # doctest: +SKIP
+        >>> data = EmojiWorld()[0]
+        >>> trainer = DSoMTrainer(seed=0, rank=4, teacher_hidden=4, teacher_fit={"epochs": 1}, progress=False)
+        >>> trainer.fit(data, epochs=1)
+        DSoMTrainer(seed=0, rank=4, trained, teachers=['structure', 'image', 'text', 'fused'])
+        >>> trainer.evaluate(data, split="test").count  # both directions
+        2228
     """
 
     def __init__(
@@ -302,7 +305,7 @@ class DSoMTrainer:
         return trainer
 
     def __repr__(self) -> str:
-        state = "trained" if self.student is not None and "student" in self.results else "not trained"
+        state = "not trained" if self.vocabulary is None else "trained"
         return (
             f"{type(self).__name__}(seed={self.seed}, rank={self.config.rank}, {state}, teachers={list(self.teachers)})"
         )
