@@ -1,6 +1,6 @@
 import torch
 
-from torch_geometric_dsom.nn import complex_query, n3_penalty
+from torch_geometric_dsom.nn import complex_query, n3_penalty, n3_penalty_real, negative_distance
 
 
 def test_complex_query_is_the_complex_product():
@@ -22,3 +22,18 @@ def test_n3_is_averaged_over_the_batch_and_zero_when_empty():
     row = torch.tensor([[3.0, 4.0]])
     assert n3_penalty(row.repeat(4, 1), row.repeat(4, 1)).item() == 250.0
     assert n3_penalty(torch.empty(0, 4)).item() == 0.0
+
+
+def test_n3_of_real_vectors_by_hand():
+    assert n3_penalty_real(torch.tensor([[1.0, -2.0], [0.0, 3.0]]), torch.tensor([[2.0], [0.0]])).item() == 22.0
+    assert n3_penalty_real(torch.empty(0, 4)).item() == 0.0
+
+
+def test_negative_distance_is_that_of_cdist():
+    g = torch.Generator().manual_seed(0)
+    query, table = torch.randn(5, 8, generator=g).double(), torch.randn(9, 8, generator=g).double()
+    for p in (1.0, 2.0):
+        expected = -(query.unsqueeze(1) - table).norm(p=p, dim=-1)
+        assert torch.allclose(negative_distance(query, table, p), expected, atol=1e-10)
+    single = negative_distance(query.float(), table.float())
+    assert torch.allclose(single.double(), negative_distance(query, table), atol=1e-4)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import DataError
-from torch_geometric_dsom.nn import ComplExScorer
+from torch_geometric_dsom.nn import Scorer
 
 
 class TailScorer(Protocol):
@@ -23,8 +23,8 @@ class TailScorer(Protocol):
 class ScoreBuffer:
     """Asks a scorer for the scores of all entities, batch after batch, without new memory for each.
 
-    A :class:`~torch_geometric_dsom.nn.ComplExScorer` that scores as that class does is a matrix product: its table is
-    computed once and the product goes straight into the buffer.
+    The entity table of a :class:`~torch_geometric_dsom.nn.Scorer` is computed once; where it scores by a matrix
+    product, that goes straight into the buffer.
 
     Args:
         scorer (object): With ``score_tails(head, rel) -> [B, N]``.
@@ -68,13 +68,16 @@ class ScoreBuffer:
             dtype = sample.dtype if sample.dtype in (torch.float32, torch.float64) else _wide(sample.dtype)
             size = self.batch_size, self.num_entities
             self._buffer = torch.empty(size, dtype=dtype, device=sample.device)
-            if is_product(self.scorer) and dtype == sample.dtype:
+            if is_tower(self.scorer) and dtype == sample.dtype:
                 self._table = self.scorer.entity_table().detach()
         scores = self._buffer[: head.numel()]
         if self._table is None:
             return scores.copy_(self._ask(head, rel))
-        assert isinstance(self.scorer, ComplExScorer)
-        return torch.mm(self.scorer.query(head, rel, self._table).detach(), self._table.T, out=scores)
+        assert isinstance(self.scorer, Scorer)
+        query = self.scorer.query(head, rel, self._table).detach()
+        if self.scorer.interaction.is_product:
+            return torch.mm(query, self._table.T, out=scores)
+        return scores.copy_(self.scorer.score(query, self._table).detach())
 
     def _ask(self, head: Tensor, rel: Tensor) -> Tensor:
         scores = self.scorer.score_tails(head, rel)
@@ -85,9 +88,10 @@ class ScoreBuffer:
         return scores
 
 
-def is_product(scorer: object) -> TypeGuard[ComplExScorer]:
-    """Whether the scores are known to be queries times the entity table and nothing else."""
-    return isinstance(scorer, ComplExScorer) and type(scorer).score_tails is ComplExScorer.score_tails
+def is_tower(scorer: object) -> TypeGuard[Scorer]:
+    """Whether the scores are known to be queries compared with the entity table and nothing else."""
+    plain = (Scorer.score_tails, Scorer.score)
+    return isinstance(scorer, Scorer) and (type(scorer).score_tails, type(scorer).score) == plain
 
 
 @contextmanager

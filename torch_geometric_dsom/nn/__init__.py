@@ -1,18 +1,44 @@
 """Scorers: a query tower times an entity table."""
 
-from torch_geometric_dsom.nn.complex import ComplEx, ComplExScorer
-from torch_geometric_dsom.nn.functional import complex_query, n3_penalty
+from torch_geometric_dsom.nn.complex import ComplEx, ComplExInteraction
+from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
+from torch_geometric_dsom.nn.functional import complex_query, n3_penalty, n3_penalty_real, negative_distance
+from torch_geometric_dsom.nn.interaction import Interaction
+from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
 from torch_geometric_dsom.nn.precision import fast_matmul
 from torch_geometric_dsom.nn.product_of_experts import product_of_experts
+from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_interaction, make_scorer
+from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
+from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
+from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
+from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
 
 __all__ = [
+    "INTERACTIONS",
+    "SCORERS",
     "ComplEx",
-    "ComplExScorer",
+    "ComplExInteraction",
+    "DistMult",
+    "DistMultInteraction",
+    "EmbeddingScorer",
+    "Interaction",
     "ModalityTeacher",
+    "RotatE",
+    "RotatEInteraction",
+    "Scorer",
+    "SumInteraction",
+    "TransE",
+    "TransEInteraction",
+    "TuckER",
+    "TuckERInteraction",
     "complex_query",
     "fast_matmul",
+    "make_interaction",
+    "make_scorer",
     "n3_penalty",
+    "n3_penalty_real",
+    "negative_distance",
     "product_of_experts",
     "standardize",
 ]

@@ -54,3 +54,52 @@ def n3_penalty(*factors: Tensor) -> Tensor:
         modulus = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
         total = total + torch.where(square > 0, square * modulus, square).sum()
     return total / max(factors[0].size(0), 1)
+
+
+def n3_penalty_real(*factors: Tensor) -> Tensor:
+    r"""The nuclear 3-norm of :func:`n3_penalty` for real vectors.
+
+    Args:
+        *factors (Tensor): Real vectors, ``[B, d]`` each.
+
+    Returns:
+        Tensor: A scalar.
+
+    Example:
+        >>> import torch
+        >>> n3_penalty_real(torch.tensor([[3.0, -1.0]]), torch.tensor([[2.0]]))
+        tensor(36.)
+    """
+    total = factors[0].new_zeros(())
+    for factor in factors:
+        total = total + factor.abs().pow(3).sum()
+    return total / max(factors[0].size(0), 1)
+
+
+def negative_distance(query: Tensor, table: Tensor, p: float = 2.0) -> Tensor:
+    r"""Negative distances :math:`- \lVert q - t \rVert_p` of all pairs, without a ``[B, C, d]`` tensor.
+
+    The Euclidean ones come from :math:`\lVert q \rVert^2 + \lVert t \rVert^2 - 2 \langle q, t \rangle`, a matrix
+    product. Where a distance is small beside the vectors it loses digits: in float32 it is exact to about
+    :math:`10^{-3} \lVert q \rVert`.
+
+    Args:
+        query (Tensor): ``[B, d]``.
+        table (Tensor): ``[C, d]``.
+        p (float): 1 or 2. (default: :obj:`2.0`)
+
+    Returns:
+        Tensor: ``[B, C]``.
+
+    Example:
+        >>> import torch
+        >>> negative_distance(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2))
+        tensor([[-5.]])
+    """
+    if p != 2.0:
+        return -torch.cdist(query, table, p=p)
+    lengths = query.square().sum(dim=-1, keepdim=True) + table.square().sum(dim=-1)
+    square = torch.addmm(lengths, query, table.T, alpha=-2.0)
+    # The square root has no finite slope at 0: there the distance is held at the rounding error of the product.
+    tiny = torch.finfo(square.dtype).eps * lengths.detach().clamp_min(torch.finfo(square.dtype).tiny)
+    return -torch.maximum(square, tiny).sqrt()

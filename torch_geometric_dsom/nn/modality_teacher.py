@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn.complex import ComplExScorer
+from torch_geometric_dsom.nn.complex import ComplExInteraction
+from torch_geometric_dsom.nn.interaction import Interaction
+from torch_geometric_dsom.nn.scorer import Scorer
 
 STRUCTURES = ("missing", "all", "none")
 
 
-class ModalityTeacher(ComplExScorer):
-    r"""An expert that sees modalities: ComplEx over entity vectors made of projected features.
+class ModalityTeacher(Scorer):
+    r"""An expert that sees modalities: a scorer, ComplEx by default, over entity vectors made of projected features.
 
     .. math::
         e_i = [i \in \mathcal S] \; s_i
@@ -33,7 +35,7 @@ class ModalityTeacher(ComplExScorer):
         features (dict[str, Tensor]): Modality to features, ``[N, D_m]`` each.
         masks (dict[str, Tensor]): Modality to which entities have it, ``[N]`` bool each.
         num_relations (int): Number of relations :math:`R`, without inverses.
-        rank (int): Number of complex dimensions :math:`d`. (default: :obj:`200`)
+        rank (int): Number of complex dimensions :math:`d` of the default interaction. (default: :obj:`200`)
         structure (str): Which entities get a free vector: ``"missing"``, ``"all"`` or ``"none"``.
             (default: :obj:`"missing"`)
         hidden_dim (int): Width of the hidden layer of each projection; 0 for a linear one. (default: :obj:`512`)
@@ -42,6 +44,8 @@ class ModalityTeacher(ComplExScorer):
         init_scale (float): Standard deviation of the initial free vectors. (default: :obj:`0.1`)
         generator (torch.Generator, optional): Source of initial values and dropout; a new one seeded with 0 if
             :obj:`None`.
+        interaction (Interaction, optional): The scoring function, also one of another library, see
+            :mod:`torch_geometric_dsom.adapters`; ComplEx of the given rank if :obj:`None`.
 
     Raises:
         ConfigError: If no modality is given, names or shapes disagree, or an option is out of range.
@@ -66,6 +70,7 @@ class ModalityTeacher(ComplExScorer):
         dropout: float = 0.0,
         init_scale: float = 0.1,
         generator: torch.Generator | None = None,
+        interaction: Interaction | None = None,
     ) -> None:
         if not features or set(features) != set(masks):
             raise ConfigError(f"features, masks: expected the same modalities, got {sorted(features)}, {sorted(masks)}")
@@ -80,7 +85,8 @@ class ModalityTeacher(ComplExScorer):
                     f"features['{name}'], masks['{name}']: expected [{num_entities}, D] and [{num_entities}], "
                     f"got {list(x.shape)} and {list(masks[name].shape)}"
                 )
-        super().__init__(num_entities, num_relations, rank, dropout, init_scale, generator)
+        interaction = ComplExInteraction(rank) if interaction is None else interaction
+        super().__init__(num_entities, num_relations, interaction, dropout, init_scale, generator)
         self.row_free: Tensor
         self.modalities = tuple(features)
         self.structure = structure
@@ -92,10 +98,10 @@ class ModalityTeacher(ComplExScorer):
             # Only the rows that are there are kept and projected.
             self.register_buffer(f"row_{name}", masks[name].nonzero().flatten(), persistent=False)
             self.register_buffer(f"x_{name}", standardize(x, masks[name])[masks[name]], persistent=False)
-            self.project[name] = projection(x.size(1), hidden_dim, 2 * rank)
+            self.project[name] = projection(x.size(1), hidden_dim, interaction.entity_dim)
         free = {"missing": ~seen, "all": torch.ones_like(seen), "none": torch.zeros_like(seen)}[structure]
         self.register_buffer("row_free", free.nonzero().flatten(), persistent=False)
-        self.entity = nn.Parameter(torch.empty(int(free.sum()), 2 * rank))
+        self.entity = nn.Parameter(torch.empty(int(free.sum()), interaction.entity_dim))
         self.reset_parameters()
 
     @classmethod
@@ -123,8 +129,9 @@ class ModalityTeacher(ComplExScorer):
 
     def reset_parameters(self) -> None:
         """Draws tables and projections anew."""
-        for table in (self.entity, self.relation):
-            nn.init.normal_(table, std=self.init_scale, generator=self.generator)
+        self.interaction.reset_entity(self.entity, self.init_scale, self.generator)
+        self.interaction.reset_relation(self.relation, self.init_scale, self.generator)
+        self.interaction.reset_parameters(self.generator)
         for layer in self.project.modules():
             if isinstance(layer, nn.Linear):
                 bound = 1.0 / math.sqrt(layer.in_features)
@@ -133,8 +140,9 @@ class ModalityTeacher(ComplExScorer):
                     nn.init.zeros_(layer.bias)
 
     def entity_table(self) -> Tensor:
-        """The entity vectors made of features and structure, ``[N, 2d]``."""
-        table = self.relation.new_zeros(self.num_entities, 2 * self.rank).index_copy(0, self.row_free, self.entity)
+        """The entity vectors made of features and structure, ``[N, entity_dim]``."""
+        table = self.entity.new_zeros(self.num_entities, self.interaction.entity_dim)
+        table = table.index_copy(0, self.row_free, self.entity)
         for name in self.modalities:
             projected = self.project[name](getattr(self, f"x_{name}"))
             table = table.index_add(0, getattr(self, f"row_{name}"), projected)

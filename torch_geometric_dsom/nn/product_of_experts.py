@@ -1,17 +1,21 @@
-"""Several experts as one: the normalised product of their distributions, which is again a ComplEx."""
+"""Several experts as one: the normalised product of their distributions, which is again a scorer."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn.complex import ComplEx, ComplExScorer
+from torch_geometric_dsom.nn.complex import ComplExInteraction
+from torch_geometric_dsom.nn.interaction import Interaction
+from torch_geometric_dsom.nn.mixture import SumInteraction
+from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
 
 
 @torch.no_grad()
-def product_of_experts(experts: Sequence[ComplExScorer], weights: Sequence[float] | None = None) -> ComplEx:
+def product_of_experts(experts: Sequence[Scorer], weights: Sequence[float] | None = None) -> EmbeddingScorer:
     r"""Fuses trained experts into one frozen scorer, `a product of experts <https://doi.org/10.1162/089976602760128018>`_.
 
     .. math::
@@ -19,25 +23,26 @@ def product_of_experts(experts: Sequence[ComplExScorer], weights: Sequence[float
         \quad \Rightarrow \quad
         \mathrm{softmax}(z) \propto \prod_k \mathrm{softmax}(z_k)^{w_k}
 
-    An answer has to be likely for every expert. The result is one :class:`ComplEx` whose rank is the sum of the
-    experts' ranks: their tables side by side, weights taken into the relations.
+    An answer has to be likely for every expert. The result has the experts' tables side by side. Where all are
+    ComplEx, so is it, of a rank that is the sum of theirs, scored by one product.
 
     Args:
-        experts (list[ComplExScorer]): Scorers of the same entities and relations.
+        experts (list[Scorer]): Scorers of the same entities and relations.
         weights (list[float], optional): Weight :math:`w_k` of each expert; :math:`1 / K` each if :obj:`None`.
 
     Returns:
-        ComplEx: Frozen, in evaluation mode.
+        EmbeddingScorer: Frozen, in evaluation mode.
 
     Raises:
         ConfigError: If there is no expert, or sizes or the number of weights disagree.
 
     Example:
         >>> import torch
-        >>> from torch_geometric_dsom.nn import ComplEx, product_of_experts
-        >>> experts = [ComplEx(4, 1, rank=2), ComplEx(4, 1, rank=3)]
-        >>> product_of_experts(experts).rank
+        >>> from torch_geometric_dsom.nn import ComplEx, TransE, product_of_experts
+        >>> product_of_experts([ComplEx(4, 1, rank=2), ComplEx(4, 1, rank=3)]).rank
         5
+        >>> product_of_experts([ComplEx(4, 1, rank=2), TransE(4, 1, rank=3)]).interaction.entity_dim
+        7
     """
     if not experts:
         raise ConfigError("experts: expected at least one, got none")
@@ -48,11 +53,15 @@ def product_of_experts(experts: Sequence[ComplExScorer], weights: Sequence[float
     if len(weights) != len(experts):
         raise ConfigError(f"weights: expected {len(experts)} of them, got {len(weights)}")
     frozen = [expert.freeze() for expert in experts]
-    halves = [model.entity.chunk(2, dim=-1) for model in frozen]
-    entity = torch.cat([re for re, _ in halves] + [im for _, im in halves], dim=-1)
-    halves = [(weight * model.relation).chunk(2, dim=-1) for weight, model in zip(weights, frozen, strict=True)]
-    relation = torch.cat([re for re, _ in halves] + [im for _, im in halves], dim=-1)
-    num_entities, num_relations = sizes.pop()
-    fused = ComplEx(num_entities, num_relations, entity.size(1) // 2)
-    fused.load_state_dict({"entity": entity, "relation": relation})
-    return fused.to(entity.device).eval().requires_grad_(False)
+    if all(isinstance(expert.interaction, ComplExInteraction) for expert in frozen):
+        # Real parts first, so that the concatenation is one complex vector; the weights go into the relations.
+        halves = [expert.entity.chunk(2, dim=-1) for expert in frozen]
+        entity = torch.cat([re for re, _ in halves] + [im for _, im in halves], dim=-1)
+        halves = [(weight * expert.relation).chunk(2, dim=-1) for weight, expert in zip(weights, frozen, strict=True)]
+        relation = torch.cat([re for re, _ in halves] + [im for _, im in halves], dim=-1)
+        interaction: Interaction = ComplExInteraction(entity.size(1) // 2)
+    else:
+        entity = torch.cat([expert.entity for expert in frozen], dim=-1)
+        relation = torch.cat([expert.relation for expert in frozen], dim=-1)
+        interaction = SumInteraction([copy.deepcopy(expert.interaction) for expert in frozen], weights)
+    return EmbeddingScorer.from_tables(entity, relation, interaction).eval().requires_grad_(False)

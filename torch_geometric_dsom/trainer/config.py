@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from torch_geometric_dsom.data.neighbor_index import KINDS
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn import SCORERS
 from torch_geometric_dsom.trainer.fit import FitConfig
 
 SELECTIONS = ("reinforced", "all", "random")
@@ -24,7 +25,11 @@ class DSoMConfig:
     The defaults were chosen by validation MRR on EmojiWorld, see ``benchmarks/RESULTS.md``.
 
     Args:
-        rank (int): Complex dimensions of the student and of each expert. (default: :obj:`100`)
+        rank (int): Dimensions of the student and of each expert, complex ones where the scorer is.
+            (default: :obj:`100`)
+        scorer (str): Scoring function of student and structure expert, see :obj:`torch_geometric_dsom.nn.SCORERS`.
+            (default: :obj:`"complex"`)
+        teacher_scorer (str): Scoring function of the modality experts. (default: :obj:`"complex"`)
         student_fit (FitConfig): How the student is trained, and the CE-only student.
         teacher_fit (FitConfig): How the modality experts are trained; the structure expert for as long, else as the
             student is.
@@ -58,6 +63,8 @@ class DSoMConfig:
     """
 
     rank: int = 100
+    scorer: str = "complex"
+    teacher_scorer: str = "complex"
     student_fit: FitConfig = field(default_factory=lambda: FitConfig(epochs=24, optimizer="adagrad", lr=0.1, n3=0.05))
     teacher_fit: FitConfig = field(default_factory=lambda: FitConfig(batch_size=512, max_facts=1, lr=5e-3))
     student_dropout: float = 0.0
@@ -80,6 +87,9 @@ class DSoMConfig:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ConfigError(f"rank: expected a positive number, got {self.rank}")
+        for name in ("scorer", "teacher_scorer"):
+            if getattr(self, name) not in SCORERS:
+                raise ConfigError(f"{name}: expected one of {list(SCORERS)}, got '{getattr(self, name)}'")
         for name in ("student_dropout", "teacher_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")

@@ -16,10 +16,10 @@ from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, Vocabulary, m
 from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
-from torch_geometric_dsom.nn import ComplEx, ComplExScorer, product_of_experts
+from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, make_scorer, product_of_experts
 from torch_geometric_dsom.sampler import QuerySampler, SelectionState, StaticSampler, TeacherSampler, UnlabelledSampler
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
-from torch_geometric_dsom.trainer.experts import FUSED, availability, make_experts
+from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_scorer
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective, fact_signals
 from torch_geometric_dsom.trainer.predict import Prediction, predict
@@ -45,7 +45,7 @@ class DSoMTrainer:
     Args:
         seed (int): Seed of everything that is drawn; the global random state is left alone. (default: :obj:`0`)
         config (DSoMConfig, optional): All numbers of the run; defaults if :obj:`None`.
-        student (ComplEx, optional): The student to train instead of a new one.
+        student (EmbeddingScorer, optional): The student to train instead of a new one.
         teachers (dict, optional): Trained teachers by name, each with ``score_tails(head, rel)``; they are frozen and
             used instead of new ones. A teacher named after a modality is asked only where the entity has it.
         agent (TeacherSampler or StaticSampler, optional): Picks the sets, instead of a new one.
@@ -74,7 +74,7 @@ class DSoMTrainer:
         seed: int = 0,
         config: DSoMConfig | None = None,
         *,
-        student: ComplEx | None = None,
+        student: EmbeddingScorer | None = None,
         teachers: Mapping[str, TailScorer] | None = None,
         agent: TeacherSampler | StaticSampler | None = None,
         loss: NeighborDecoupledKDLoss | None = None,
@@ -86,7 +86,7 @@ class DSoMTrainer:
         self.config = update(config if config is not None else DSoMConfig(), options)
         self.student = student
         self.teachers: dict[str, TailScorer] = dict(teachers) if teachers is not None else {}
-        self.baseline: ComplEx | None = None
+        self.baseline: EmbeddingScorer | None = None
         self.agent = agent
         self.loss = loss if loss is not None else self._default_loss()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -123,7 +123,7 @@ class DSoMTrainer:
         self._check(data)
         experts = make_experts(data, self.config, self._generator)
         for name, expert in experts.items():
-            config = self.config.structure_fit if isinstance(expert, ComplEx) else self.config.teacher_fit
+            config = self.config.structure_fit if name == STRUCTURE else self.config.teacher_fit
             objective = CrossEntropyObjective(expert.to(self.device), config.n3)
             self._fit(expert, data, objective, config, f"teacher/{name}", on_epoch)
         self.teachers = {name: expert.freeze() for name, expert in experts.items()}
@@ -133,7 +133,7 @@ class DSoMTrainer:
 
     def fit_student(
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
-    ) -> ComplEx:
+    ) -> EmbeddingScorer:
         """Distils the teachers into the student."""
         self._check(data)
         if not self.teachers:
@@ -194,7 +194,7 @@ class DSoMTrainer:
 
     def fit_baseline(
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
-    ) -> ComplEx:
+    ) -> EmbeddingScorer:
         """Trains the CE-only student that every claim is measured against: all the same but for the teachers.
 
         It starts from the student's initial weights and sees its batches in the student's order.
@@ -244,11 +244,11 @@ class DSoMTrainer:
         """
         student = self._trained()
         assert self.vocabulary is not None
-        models: dict[str, ComplEx] = {"student": student}
+        models: dict[str, EmbeddingScorer] = {"student": student}
         if self.baseline is not None:
             models["baseline"] = self.baseline
         for name, teacher in self.teachers.items():
-            if not isinstance(teacher, ComplExScorer):
+            if not isinstance(teacher, Scorer):
                 raise CheckpointError(
                     f"teachers['{name}']: cannot save a {type(teacher).__name__}; save it yourself and pass it again"
                 )
@@ -261,10 +261,7 @@ class DSoMTrainer:
         meta = {
             "seed": self.seed,
             "config": self.config.to_dict(),
-            "models": {
-                name: {"num_entities": m.num_entities, "num_relations": m.num_relations, "rank": m.rank}
-                for name, m in models.items()
-            },
+            "models": {name: model.config() for name, model in models.items()},
             "agent": self.agent.config() if isinstance(self.agent, TeacherSampler) else None,
             "entity_ids": list(self.vocabulary.entity_ids),
             "entity_labels": list(self.vocabulary.entity_labels),
@@ -287,8 +284,8 @@ class DSoMTrainer:
             names = (meta["entity_ids"], meta["entity_labels"], meta["relation_ids"], meta["relation_labels"])
             trainer.vocabulary = Vocabulary(*names)
             trainer.history = meta["history"]
-            for name, sizes in meta["models"].items():
-                model = ComplEx(**sizes)
+            for name, config in meta["models"].items():
+                model = make_scorer(config)
                 model.load_state_dict(_under(tensors, name))
                 model.to(trainer.device).eval()
                 if name == "student":
@@ -312,7 +309,7 @@ class DSoMTrainer:
 
     def _fit(
         self,
-        model: ComplExScorer,
+        model: Scorer,
         data: Data,
         objective: CrossEntropyObjective,
         config: FitConfig,
@@ -346,13 +343,13 @@ class DSoMTrainer:
                     f"got {data.num_nodes} and {data.num_relations}"
                 )
 
-    def _trained(self) -> ComplEx:
+    def _trained(self) -> EmbeddingScorer:
         if self.student is None or self.vocabulary is None:
             raise ConfigError("student: not trained yet; call fit first")
         return self.student
 
-    def _new_student(self, data: Data, name: str) -> ComplEx:
-        return ComplEx(
+    def _new_student(self, data: Data, name: str) -> EmbeddingScorer:
+        return SCORERS[self.config.scorer](
             data.num_nodes,
             data.num_relations,
             self.config.rank,
@@ -377,7 +374,7 @@ class DSoMTrainer:
         )
         assert self.student is not None
         degrees = degree(data.edge_index.flatten(), data.num_nodes)
-        return SelectionState(teachers, presence, degrees, data.num_relations, 2 * self.student.rank)
+        return SelectionState(teachers, presence, degrees, data.num_relations, self.student.interaction.query_dim)
 
     def _default_loss(self) -> NeighborDecoupledKDLoss:
         return NeighborDecoupledKDLoss(self.config.alpha, self.config.beta, self.config.temperature)
@@ -392,7 +389,7 @@ def _has_validation(data: Data) -> bool:
 
 
 def _freeze(teacher: TailScorer, device: torch.device) -> TailScorer:
-    if isinstance(teacher, ComplExScorer):
+    if isinstance(teacher, Scorer):
         return teacher.freeze().to(device)
     if isinstance(teacher, torch.nn.Module):
         teacher.to(device).eval().requires_grad_(False)

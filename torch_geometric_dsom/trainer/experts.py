@@ -9,15 +9,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import modalities
-from torch_geometric_dsom.nn import ComplEx, ComplExScorer, ModalityTeacher
+from torch_geometric_dsom.nn import SCORERS, ModalityTeacher, Scorer, make_interaction
 from torch_geometric_dsom.trainer.config import DSoMConfig
 
 STRUCTURE, FUSED = "structure", "fused"
 
 
-def make_experts(
-    data: Data, config: DSoMConfig, generator: Callable[[str], torch.Generator]
-) -> dict[str, ComplExScorer]:
+def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torch.Generator]) -> dict[str, Scorer]:
     """The experts of a graph, not trained yet: ``structure``, then one named after each modality.
 
     Args:
@@ -25,8 +23,8 @@ def make_experts(
         config (DSoMConfig): Sizes and dropouts.
         generator (callable): Gives the generator of the expert of that name.
     """
-    experts: dict[str, ComplExScorer] = {
-        STRUCTURE: ComplEx(
+    experts: dict[str, Scorer] = {
+        STRUCTURE: SCORERS[config.scorer](
             data.num_nodes, data.num_relations, config.rank, config.student_dropout, generator=generator(STRUCTURE)
         )
     }
@@ -38,6 +36,7 @@ def make_experts(
             hidden_dim=config.teacher_hidden,
             dropout=config.teacher_dropout,
             generator=generator(name),
+            interaction=make_interaction(config.teacher_scorer, config.rank),
         )
     return experts
 

@@ -19,7 +19,7 @@ from torch_geometric_dsom.loss import (
     soft_labels,
     view_student,
 )
-from torch_geometric_dsom.nn import ComplExScorer
+from torch_geometric_dsom.nn import Scorer
 from torch_geometric_dsom.sampler import (
     QueryBatch,
     QuerySampler,
@@ -40,11 +40,11 @@ class CrossEntropyObjective:
     r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
 
     Args:
-        model (ComplExScorer): What is trained.
+        model (Scorer): What is trained.
         n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
     """
 
-    def __init__(self, model: ComplExScorer, n3: float = 0.0) -> None:
+    def __init__(self, model: Scorer, n3: float = 0.0) -> None:
         self.model = model
         self.n3 = n3
 
@@ -52,7 +52,7 @@ class CrossEntropyObjective:
         """Query vectors ``[Q, 2d]`` and logits ``[Q, N]`` of the batch's queries, and the loss on its facts."""
         table = self.model.entity_table()
         query = self.model.query(batch.head, batch.relation, table)
-        logits = query @ table.T
+        logits = self.model.score(query, table)
         loss = grouped_cross_entropy(logits, batch.row, batch.target)
         if self.n3 > 0:
             head, relation = batch.head[batch.row], batch.relation[batch.row]
@@ -93,7 +93,7 @@ class DistillationObjective(CrossEntropyObjective):
     same on training facts, on held-out facts and on queries without an answer.
 
     Args:
-        model (ComplExScorer): The student.
+        model (Scorer): The student.
         teachers (list): Frozen scorers.
         facts (FactSignals): Of all training facts, from :func:`fact_signals`.
         available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
@@ -118,7 +118,7 @@ class DistillationObjective(CrossEntropyObjective):
 
     def __init__(
         self,
-        model: ComplExScorer,
+        model: Scorer,
         teachers: Sequence[TailScorer],
         facts: FactSignals,
         available: Tensor,
@@ -189,7 +189,9 @@ class DistillationObjective(CrossEntropyObjective):
         table = self.model.entity_table()
         query = self.model.query(head, relation, table)
         facts = FactSignals(signals, favourite, signals.log_prob)
-        return self._distil(query, query @ table.T, teacher_logits, batch, facts, groups, self.unlabelled_agent)[0]
+        return self._distil(
+            query, self.model.score(query, table), teacher_logits, batch, facts, groups, self.unlabelled_agent
+        )[0]
 
     @torch.no_grad()
     def _learn_from_held_out(self, batches: Iterator[QueryBatch], signals: FactSignals) -> dict[str, float]:
@@ -199,7 +201,7 @@ class DistillationObjective(CrossEntropyObjective):
         table = self.model.entity_table()
         query = self.model.query(batch.head, batch.relation, table)
         groups = self.groups.rows(batch.head, batch.relation, facts.favourite)
-        logits, teacher_logits = query @ table.T, self._ask(batch, "held out")
+        logits, teacher_logits = self.model.score(query, table), self._ask(batch, "held out")
         if self.known is None:
             _, choice, view = self._distil(query, logits, teacher_logits, batch, facts, groups)
             return self._reward(choice, view, batch, facts)

@@ -1,0 +1,88 @@
+"""Scorers and interactions by name, and from the plain values that a save keeps."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.complex import ComplEx, ComplExInteraction
+from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
+from torch_geometric_dsom.nn.interaction import Interaction
+from torch_geometric_dsom.nn.mixture import SumInteraction
+from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
+from torch_geometric_dsom.nn.scorer import EmbeddingScorer
+from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
+from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
+
+SCORERS: dict[str, Callable[..., EmbeddingScorer]] = {
+    "complex": ComplEx,
+    "distmult": DistMult,
+    "transe": TransE,
+    "rotate": RotatE,
+    "tucker": TuckER,
+}
+INTERACTIONS: dict[str, type[Interaction]] = {
+    cls.name: cls
+    for cls in (ComplExInteraction, DistMultInteraction, TransEInteraction, RotatEInteraction, TuckERInteraction)
+}
+
+
+def make_interaction(config: Mapping[str, Any] | str, rank: int | None = None) -> Interaction:
+    """Builds an interaction.
+
+    Args:
+        config (dict or str): What :meth:`Interaction.config` gives, or a name in :obj:`INTERACTIONS`.
+        rank (int, optional): Size of the vectors, where a name is given.
+
+    Returns:
+        Interaction: A new one.
+
+    Raises:
+        ConfigError: If the name is unknown or the arguments do not fit.
+
+    Example:
+        >>> make_interaction("transe", rank=4)
+        TransEInteraction(rank=4, p=2.0, normalize=False)
+        >>> make_interaction({"name": "rotate", "rank": 2})
+        RotatEInteraction(rank=2)
+    """
+    options: dict[str, Any] = {"name": config, "rank": rank} if isinstance(config, str) else dict(config)
+    name = options.pop("name", None)
+    if name == SumInteraction.name:
+        return SumInteraction([make_interaction(part) for part in options["parts"]], options["weights"])
+    if name not in INTERACTIONS:
+        close = difflib.get_close_matches(str(name), INTERACTIONS, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(f"interaction: expected one of {list(INTERACTIONS)}, got {name!r}{hint}")
+    try:
+        return INTERACTIONS[name](**options)
+    except TypeError as error:
+        raise ConfigError(f"interaction '{name}': {error}") from error
+
+
+def make_scorer(config: Mapping[str, Any]) -> EmbeddingScorer:
+    """Builds a scorer from what :meth:`EmbeddingScorer.config` gives; its tables are still to be loaded.
+
+    Args:
+        config (dict): ``num_entities``, ``num_relations`` and ``interaction``.
+
+    Returns:
+        EmbeddingScorer: A :class:`ComplEx` for its interaction.
+
+    Raises:
+        ConfigError: If a value is missing or does not fit.
+
+    Example:
+        >>> from torch_geometric_dsom.nn import TuckER
+        >>> make_scorer(TuckER(5, 2, rank=4).config()).interaction
+        TuckERInteraction(rank=4, relation_rank=4)
+    """
+    missing = {"num_entities", "num_relations", "interaction"} - set(config)
+    if missing:
+        raise ConfigError(f"config: expected num_entities, num_relations and interaction, {sorted(missing)} missing")
+    interaction = make_interaction(config["interaction"])
+    if isinstance(interaction, ComplExInteraction):
+        return ComplEx(config["num_entities"], config["num_relations"], interaction.rank)
+    return EmbeddingScorer(config["num_entities"], config["num_relations"], interaction)

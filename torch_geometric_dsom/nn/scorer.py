@@ -1,0 +1,217 @@
+"""Scorers: a query tower over an entity table, whatever makes the table and whatever compares the two."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.interaction import Interaction
+
+
+class Scorer(nn.Module, ABC):
+    r"""What every scorer shares: a relation table, and all that follows from an entity table and an interaction.
+
+    Subclasses build their parameters, call :meth:`reset_parameters` and give :meth:`entity_table`.
+
+    Args:
+        num_entities (int): Number of entities :math:`N`.
+        num_relations (int): Number of relations :math:`R`, without inverses.
+        interaction (Interaction): The scoring function.
+        dropout (float): Dropout of query entity and query vector in training, in :math:`[0, 1)`.
+        init_scale (float): Standard deviation of the initial tables.
+        generator (torch.Generator, optional): Source of initial values and dropout; a new one seeded with 0 if
+            :obj:`None`.
+
+    Raises:
+        ConfigError: If a size is below one or ``dropout`` is out of range.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        interaction: Interaction,
+        dropout: float,
+        init_scale: float,
+        generator: torch.Generator | None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("num_entities", num_entities), ("num_relations", num_relations)):
+            if value < 1:
+                raise ConfigError(f"{name}: expected a positive number, got {value}")
+        if not 0.0 <= dropout < 1.0:
+            raise ConfigError(f"dropout: expected a share in [0, 1), got {dropout}")
+        self.num_entities = num_entities
+        self.num_relations = num_relations
+        self.interaction = interaction
+        self.dropout = dropout
+        self.init_scale = init_scale
+        self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
+        self.relation = nn.Parameter(torch.empty(2 * num_relations, interaction.relation_dim))
+
+    @property
+    def rank(self) -> int:
+        """Size of the vectors, as the model counts it."""
+        return self.interaction.rank
+
+    @abstractmethod
+    def entity_table(self) -> Tensor:
+        """The entity vectors, ``[N, entity_dim]``."""
+
+    @abstractmethod
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew."""
+
+    def drop(self, x: Tensor) -> Tensor:
+        """Dropout from the model's own generator; nothing in evaluation mode."""
+        if not self.training or self.dropout == 0.0:
+            return x
+        keep = torch.rand(x.shape, generator=self.generator, device=self.generator.device) >= self.dropout
+        return x * keep.to(x) / (1.0 - self.dropout)
+
+    def query(self, head: Tensor, rel: Tensor, table: Tensor | None = None) -> Tensor:
+        r"""The query vectors :math:`q(h, r)`.
+
+        Args:
+            head (Tensor): Query entities, ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            table (Tensor, optional): :meth:`entity_table`, where the caller has it already.
+
+        Returns:
+            Tensor: ``[B, query_dim]``.
+        """
+        table = self.entity_table() if table is None else table
+        return self.drop(self.interaction.query(self.drop(table[head]), self.relation[rel]))
+
+    def score(self, query: Tensor, table: Tensor) -> Tensor:
+        """Scores of query vectors against an entity table, ``[B, query_dim]`` and ``[C, entity_dim]`` to ``[B, C]``."""
+        return self.interaction.score(query, table)
+
+    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
+        r"""Scores of candidate answers to :math:`(h, r, ?)`.
+
+        Args:
+            head (Tensor): Query entities, ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            candidates (Tensor, optional): Entities to score, ``[C]``, int64; all of them if :obj:`None`.
+
+        Returns:
+            Tensor: ``[B, N]`` or ``[B, C]``.
+        """
+        table = self.entity_table()
+        return self.score(self.query(head, rel, table), table if candidates is None else table[candidates])
+
+    def penalty(self, head: Tensor, rel: Tensor, tail: Tensor, table: Tensor | None = None) -> Tensor:
+        """N3 penalty of the given facts, see :func:`~torch_geometric_dsom.nn.functional.n3_penalty`.
+
+        Args:
+            head (Tensor): ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            tail (Tensor): ``[B]``, int64.
+            table (Tensor, optional): :meth:`entity_table`, where the caller has it already.
+
+        Returns:
+            Tensor: A scalar.
+        """
+        table = self.entity_table() if table is None else table
+        return self.interaction.penalty(table[head], self.relation[rel], table[tail])
+
+    def forward(self, head: Tensor, rel: Tensor, tail: Tensor) -> Tensor:
+        """Scores of whole facts, ``[B]``, relations in :math:`[0, 2R)`."""
+        table = self.entity_table()
+        return self.interaction.score_facts(self.query(head, rel, table), table[tail])
+
+    def extra_repr(self) -> str:
+        """What ``repr`` shows."""
+        return f"num_entities={self.num_entities}, num_relations={self.num_relations}"
+
+    @torch.no_grad()
+    def freeze(self) -> EmbeddingScorer:
+        """The same scorer as plain, frozen tables in evaluation mode, without gradients."""
+        was_training = self.training
+        table = self.eval().entity_table()
+        self.train(was_training)
+        frozen = EmbeddingScorer.from_tables(table, self.relation, copy.deepcopy(self.interaction))
+        return frozen.eval().requires_grad_(False)
+
+
+class EmbeddingScorer(Scorer):
+    r"""A scorer with a free vector for each entity and any interaction.
+
+    A query :math:`(?, r, t)` is asked as :math:`(t, r + R, ?)`: relations run over :math:`[0, 2R)`, inverse ones have
+    vectors of their own.
+
+    Args:
+        num_entities (int): Number of entities :math:`N`.
+        num_relations (int): Number of relations :math:`R`, without inverses.
+        interaction (Interaction): The scoring function.
+        dropout (float): Dropout of query entity and query vector in training, in :math:`[0, 1)`.
+            (default: :obj:`0.0`)
+        init_scale (float): Standard deviation of the initial tables. (default: :obj:`0.1`)
+        generator (torch.Generator, optional): Source of initial values and dropout; a new one seeded with 0 if
+            :obj:`None`.
+
+    Raises:
+        ConfigError: If a size is below one or ``dropout`` is out of range.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric_dsom.nn import EmbeddingScorer, TransEInteraction
+        >>> model = EmbeddingScorer(num_entities=5, num_relations=2, interaction=TransEInteraction(rank=4))
+        >>> model.score_tails(torch.tensor([0, 1, 2]), torch.tensor([0, 3, 1])).shape
+        torch.Size([3, 5])
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        interaction: Interaction,
+        dropout: float = 0.0,
+        init_scale: float = 0.1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(num_entities, num_relations, interaction, dropout, init_scale, generator)
+        self.entity = nn.Parameter(torch.empty(num_entities, interaction.entity_dim))
+        self.reset_parameters()
+
+    @classmethod
+    @torch.no_grad()
+    def from_tables(cls, entity: Tensor, relation: Tensor, interaction: Interaction) -> EmbeddingScorer:
+        """A scorer of given vectors, which are copied.
+
+        Args:
+            entity (Tensor): ``[N, entity_dim]``.
+            relation (Tensor): ``[2R, relation_dim]``.
+            interaction (Interaction): The scoring function; taken as it is, with its parameters.
+        """
+        kept = {name: value.clone() for name, value in interaction.state_dict().items()}
+        scorer = EmbeddingScorer(entity.size(0), relation.size(0) // 2, interaction)
+        interaction.load_state_dict(kept)  # the constructor drew them anew
+        scorer.to(entity.device, entity.dtype)
+        scorer.entity.copy_(entity)
+        scorer.relation.copy_(relation)
+        return scorer
+
+    def reset_parameters(self) -> None:
+        """Draws both tables and the interaction's own parameters anew."""
+        self.interaction.reset_entity(self.entity, self.init_scale, self.generator)
+        self.interaction.reset_relation(self.relation, self.init_scale, self.generator)
+        self.interaction.reset_parameters(self.generator)
+
+    def entity_table(self) -> Tensor:
+        """The entity vectors, ``[N, entity_dim]``."""
+        return self.entity
+
+    def config(self) -> dict[str, Any]:
+        """Sizes and interaction as plain values, see :func:`~torch_geometric_dsom.nn.make_scorer`."""
+        return {
+            "num_entities": self.num_entities,
+            "num_relations": self.num_relations,
+            "interaction": self.interaction.config(),
+        }
