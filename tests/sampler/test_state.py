@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.sampler import SelectionState, StudentSignals, TeacherSignals
 
 
@@ -27,3 +29,21 @@ def test_a_graph_without_modalities_has_a_state_too():
     two = torch.zeros(2, dtype=torch.long)
     assert state(torch.ones(2, 4), teachers, student, two, two, two).shape == (2, state.dim)
     assert repr(state) == "SelectionState(teachers=['structure'], dim=14)"
+
+
+def test_columns_say_where_the_parts_stand():
+    presence = torch.tensor([[True, False], [False, True]])
+    state = SelectionState(["image", "text"], presence, torch.tensor([0.0, 3.0]), num_relations=2, query_dim=2)
+    teachers = TeacherSignals(*(torch.full((1, 2), float(i)) for i in range(5)))
+    student = StudentSignals(torch.tensor([-5.0]), torch.full((1, 2), 10.0))
+    one = torch.tensor([1])
+    out = state(torch.tensor([[3.0, 4.0]]), teachers, student, one, torch.tensor([3]), torch.tensor([0]))[0]
+    assert out[state.columns("max_prob")].tolist() == [3.0, 3.0]
+    assert out[state.columns("neighbor_mass")].tolist() == [4.0, 4.0]
+    assert out[state.columns("student_log_prob")].tolist() == [-1.0]
+    assert out[state.columns("divergence")].tolist() == [2.0, 2.0]
+    assert out[state.columns("head_presence")].tolist() == [0.0, 1.0]
+    assert out[state.columns("relation")].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert state.columns("relation").stop == state.dim
+    with pytest.raises(ConfigError, match="name"):
+        state.columns("rank")

@@ -1,17 +1,39 @@
 """Samplers: of queries, and of the teachers to learn from."""
 
-from torch_geometric_dsom.sampler.combine import combine_logits
+from torch_geometric_dsom.sampler.choice import TeacherChoice
+from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
+from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy, CategoricalPolicy, bernoulli_entropy
 from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler
-from torch_geometric_dsom.sampler.rewards import all_subsets, margin_reward, rank_reward, set_log_prob
+from torch_geometric_dsom.sampler.rewards import (
+    influence_reward,
+    inverse_rank,
+    lookahead_reward,
+    margin_reward,
+    rank_reward,
+    set_log_prob,
+)
 from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, teacher_signals
 from torch_geometric_dsom.sampler.state import SelectionState
-from torch_geometric_dsom.sampler.static_sampler import StaticSampler
-from torch_geometric_dsom.sampler.teacher_sampler import TeacherChoice, TeacherSampler, bernoulli_entropy
+from torch_geometric_dsom.sampler.static_sampler import (
+    ConfidenceSampler,
+    RelationSampler,
+    RuleSampler,
+    StaticSampler,
+    best_sets,
+)
+from torch_geometric_dsom.sampler.subsets import all_subsets, subset_index
+from torch_geometric_dsom.sampler.teacher_sampler import TeacherSampler, counterfactual_baseline
 from torch_geometric_dsom.sampler.unlabelled import UnlabelledSampler
 
 __all__ = [
+    "POLICIES",
+    "BernoulliPolicy",
+    "CategoricalPolicy",
+    "ConfidenceSampler",
     "QueryBatch",
     "QuerySampler",
+    "RelationSampler",
+    "RuleSampler",
     "SelectionState",
     "StaticSampler",
     "StudentSignals",
@@ -21,9 +43,16 @@ __all__ = [
     "UnlabelledSampler",
     "all_subsets",
     "bernoulli_entropy",
+    "best_sets",
     "combine_logits",
+    "counterfactual_baseline",
+    "influence_reward",
+    "inverse_rank",
+    "lookahead_reward",
     "margin_reward",
+    "mixture_weights",
     "rank_reward",
     "set_log_prob",
+    "subset_index",
     "teacher_signals",
 ]

@@ -8,6 +8,26 @@ from torch import Tensor
 from torch_geometric_dsom.errors import ConfigError
 
 
+def mixture_weights(chosen: Tensor) -> Tensor:
+    """Weights of an average over chosen teachers.
+
+    Args:
+        chosen (Tensor): Which teachers are chosen, ``[B, K]`` bool, or weights that are not negative.
+
+    Returns:
+        Tensor: ``[B, K]``; each row sums to one, or is zero where nothing is chosen.
+
+    Example:
+        >>> import torch
+        >>> mixture_weights(torch.tensor([[True, True], [False, False]]))
+        tensor([[0.5000, 0.5000],
+                [0.0000, 0.0000]])
+    """
+    weights = chosen if chosen.is_floating_point() else chosen.to(torch.get_default_dtype())
+    total = weights.sum(dim=-1, keepdim=True)
+    return weights / torch.where(total > 0, total, torch.ones_like(total))
+
+
 def combine_logits(teacher_logits: Tensor, action: Tensor, temperature: float = 1.0) -> Tensor:
     r"""Logits of the mean of the chosen teachers' distributions.
 
@@ -19,7 +39,7 @@ def combine_logits(teacher_logits: Tensor, action: Tensor, temperature: float = 
 
     Args:
         teacher_logits (Tensor): ``[K, B, N]``.
-        action (Tensor): Which teachers are chosen, ``[B, K]`` bool.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` bool, or their weights, which are scaled to sum to one.
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
 
     Returns:
@@ -42,11 +62,10 @@ def combine_logits(teacher_logits: Tensor, action: Tensor, temperature: float = 
             "teacher_logits, action: expected [K, B, N] and [B, K], "
             f"got {list(teacher_logits.shape)} and {list(action.shape)}"
         )
+    weights = mixture_weights(action.to(teacher_logits.dtype))
     total: Tensor | None = None
-    for logits, chosen in zip(teacher_logits, action.unbind(dim=-1), strict=True):
-        log_prob = torch.log_softmax(logits / temperature, dim=-1).masked_fill(~chosen.unsqueeze(-1), -torch.inf)
+    for logits, log_weight in zip(teacher_logits, weights.log().unbind(dim=-1), strict=True):
+        log_prob = torch.log_softmax(logits / temperature, dim=-1) + log_weight.unsqueeze(-1)
         total = log_prob if total is None else torch.logaddexp(total, log_prob)
     assert total is not None
-    size = action.sum(dim=-1, keepdim=True)
-    combined = temperature * (total - size.clamp_min(1).to(total.dtype).log())
-    return combined.masked_fill(size == 0, 0.0)
+    return (temperature * total).masked_fill((weights == 0).all(dim=-1, keepdim=True), 0.0)

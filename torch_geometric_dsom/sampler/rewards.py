@@ -1,8 +1,10 @@
-"""What a set of teachers is worth to the student, as pure functions."""
+"""What a set of teachers is worth to the student, as pure functions.
+
+Each takes the sets of a batch, ``[B, K]``, or several sets a row, ``[B, S, K]``: with all of them,
+``all_subsets(K).expand(B, -1, -1)``, the rewards of all subsets come at once.
+"""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -16,10 +18,10 @@ def set_log_prob(teacher_log_prob: Tensor, action: Tensor) -> Tensor:
 
     Args:
         teacher_log_prob (Tensor): :math:`\log p_k(t)`, ``[B, K]``.
-        action (Tensor): Which teachers are chosen, ``[B, K]`` bool.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` or ``[B, S, K]`` bool.
 
     Returns:
-        Tensor: ``[B]``, minus infinity for the empty set.
+        Tensor: ``[B]`` or ``[B, S]``, minus infinity for the empty set.
 
     Example:
         >>> import torch
@@ -27,7 +29,7 @@ def set_log_prob(teacher_log_prob: Tensor, action: Tensor) -> Tensor:
         >>> set_log_prob(log_prob, torch.tensor([[True, True]])).exp()
         tensor([0.3750])
     """
-    masked = teacher_log_prob.masked_fill(~action, -torch.inf)
+    masked = _like(teacher_log_prob, action).masked_fill(~action, -torch.inf)
     size = action.sum(dim=-1).clamp_min(1).to(teacher_log_prob.dtype)
     return masked.logsumexp(dim=-1) - size.log()
 
@@ -41,11 +43,11 @@ def margin_reward(teacher_log_prob: Tensor, student_log_prob: Tensor, action: Te
     Args:
         teacher_log_prob (Tensor): :math:`\log p_k(t)` of each teacher, ``[B, K]``.
         student_log_prob (Tensor): :math:`\log p_S(t)`, ``[B]``.
-        action (Tensor): Which teachers are chosen, ``[B, K]`` bool.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` or ``[B, S, K]`` bool.
         positive (bool): Whether a set that does not help gets nothing instead of a penalty. (default: :obj:`True`)
 
     Returns:
-        Tensor: ``[B]``.
+        Tensor: ``[B]`` or ``[B, S]``.
 
     Example:
         >>> import torch
@@ -55,9 +57,8 @@ def margin_reward(teacher_log_prob: Tensor, student_log_prob: Tensor, action: Te
         >>> margin_reward(teachers, torch.tensor([0.25]).log(), torch.tensor([[False, True]]))
         tensor([0.])
     """
-    margin = set_log_prob(teacher_log_prob, action) - student_log_prob
-    margin = margin.clamp_min(0.0) if positive else margin
-    return margin.masked_fill(~action.any(dim=-1), 0.0)
+    margin = set_log_prob(teacher_log_prob, action) - _like(student_log_prob, action, scalar=True)
+    return _finish(margin, action, positive)
 
 
 def rank_reward(
@@ -76,11 +77,11 @@ def rank_reward(
         teacher_prob (Tensor): Probabilities of each teacher, zero where an answer is known already, ``[B, K, N]``.
         student_prob (Tensor): Probabilities of the student, likewise, ``[B, N]``.
         target (Tensor): Gold answers, ``[B]``, int64.
-        action (Tensor): Which teachers are chosen, ``[B, K]`` bool.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` or ``[B, S, K]`` bool.
         positive (bool): Whether a set that does not help gets nothing instead of a penalty. (default: :obj:`True`)
 
     Returns:
-        Tensor: ``[B]``.
+        Tensor: ``[B]`` or ``[B, S]``.
 
     Example:
         >>> import torch
@@ -89,31 +90,113 @@ def rank_reward(
         >>> rank_reward(teachers, student, torch.tensor([1]), torch.tensor([[True, True]]))  # first by the mean
         tensor([0.5000])
     """
-    mixture = torch.bmm(action.to(teacher_prob.dtype).unsqueeze(1), teacher_prob).squeeze(1)
-    gain = _inverse_rank(mixture, target) - _inverse_rank(student_prob, target)
-    gain = gain.clamp_min(0.0) if positive else gain
-    return gain.masked_fill(~action.any(dim=-1), 0.0)
+    sets = action.unsqueeze(1) if action.dim() == 2 else action
+    weights = sets.to(teacher_prob.dtype)
+    own = inverse_rank(student_prob, target)
+    # One set a row at a time: all of them together would be [B, 2^K, N].
+    gains = [
+        inverse_rank(torch.bmm(weights[:, s : s + 1], teacher_prob).squeeze(1), target) - own
+        for s in range(sets.size(1))
+    ]
+    gain = torch.stack(gains, dim=-1) if action.dim() == 3 else gains[0]
+    return _finish(gain, action, positive)
 
 
-def _inverse_rank(values: Tensor, target: Tensor) -> Tensor:
-    """One over the rank of the target in each row, ties realistic."""
+def lookahead_reward(
+    direction: Tensor, student_prob: Tensor, teacher_prob: Tensor, action: Tensor, positive: bool = True
+) -> Tensor:
+    r"""What one small step towards the chosen set gains elsewhere, to first order.
+
+    A step of distillation moves the parameters by :math:`- \epsilon J^\top (p_S - p_a)`, with :math:`J` the Jacobian
+    of the student's logits on this query. A loss :math:`\mathcal H` with gradient :math:`g`, of held-out facts, falls
+    by :math:`\epsilon` times
+
+    .. math::
+        r(a) = \big[ \langle v, p_S - p_a \rangle \big]_+ \quad \text{with} \quad v = J g
+        \quad \text{and} \quad r(\emptyset) = 0
+
+    Args:
+        direction (Tensor): :math:`v`, how the student's logits change along the gradient of that loss, ``[B, N]``; see
+            :func:`~torch_geometric_dsom.nn.score_tangent`.
+        student_prob (Tensor): Probabilities of the student, ``[B, N]``.
+        teacher_prob (Tensor): Probabilities of each teacher, ``[B, K, N]``.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` or ``[B, S, K]`` bool.
+        positive (bool): Whether a set that does not help gets nothing instead of a penalty. (default: :obj:`True`)
+
+    Returns:
+        Tensor: ``[B]`` or ``[B, S]``.
+
+    Example:
+        >>> import torch
+        >>> teachers = torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])
+        >>> up = torch.tensor([[-1.0, 1.0]])  # held-out facts want entity 0 to score higher
+        >>> lookahead_reward(up, torch.tensor([[0.5, 0.5]]), teachers, torch.tensor([[True, False]]))
+        tensor([0.8000])
+    """
+    own = (direction * student_prob).sum(dim=-1)
+    theirs = torch.bmm(teacher_prob, direction.unsqueeze(-1)).squeeze(-1)
+    size = action.sum(dim=-1).clamp_min(1).to(theirs.dtype)
+    mean = _like(theirs, action).masked_fill(~action, 0.0).sum(dim=-1) / size
+    return _finish(_like(own, action, scalar=True) - mean, action, positive)
+
+
+def influence_reward(
+    teacher_prob: Tensor, student_prob: Tensor, target: Tensor, action: Tensor, positive: bool = True
+) -> Tensor:
+    r"""What one small step towards the chosen set gains in the student's cross-entropy on the same query.
+
+    .. math::
+        r(a) = \big[ \langle p_S - y, p_S - p_a \rangle \big]_+ \quad \text{and} \quad r(\emptyset) = 0
+
+    with :math:`y` the one-hot target: :func:`lookahead_reward` with the gradient of the cross-entropy in the logits.
+
+    Args:
+        teacher_prob (Tensor): Probabilities of each teacher, ``[B, K, N]``.
+        student_prob (Tensor): Probabilities of the student, ``[B, N]``.
+        target (Tensor): Gold answers, ``[B]``, int64.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` or ``[B, S, K]`` bool.
+        positive (bool): Whether a set that does not help gets nothing instead of a penalty. (default: :obj:`True`)
+
+    Returns:
+        Tensor: ``[B]`` or ``[B, S]``.
+
+    Example:
+        >>> import torch
+        >>> teachers = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> student = torch.tensor([[0.5, 0.5]])
+        >>> influence_reward(teachers, student, torch.tensor([0]), torch.tensor([[True, False]]))
+        tensor([0.5000])
+    """
+    one_hot = torch.zeros_like(student_prob).scatter_(1, target.unsqueeze(-1), 1.0)
+    return lookahead_reward(student_prob - one_hot, student_prob, teacher_prob, action, positive)
+
+
+def inverse_rank(values: Tensor, target: Tensor) -> Tensor:
+    """One over the rank of the target in each row, ties realistic.
+
+    Args:
+        values (Tensor): ``[B, N]``.
+        target (Tensor): ``[B]``, int64.
+
+    Returns:
+        Tensor: ``[B]``.
+
+    Example:
+        >>> import torch
+        >>> inverse_rank(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([1]))
+        tensor([0.5000])
+    """
     gold = values.gather(1, target.unsqueeze(-1))
     return 2.0 / ((values > gold).sum(dim=-1) + (values >= gold).sum(dim=-1) + 1).to(values.dtype)
 
 
-def all_subsets(num_teachers: int, device: torch.device | None = None) -> Tensor:
-    """All subsets of the teachers, the empty one first.
+def _like(values: Tensor, action: Tensor, scalar: bool = False) -> Tensor:
+    """Room for the sets of a row where there are several."""
+    if action.dim() == 2:
+        return values
+    return values.unsqueeze(-1) if scalar else values.unsqueeze(-2)
 
-    Args:
-        num_teachers (int): Number of teachers :math:`K`.
-        device (torch.device, optional): Where to put them.
 
-    Returns:
-        Tensor: ``[2^K, K]`` bool.
-
-    Example:
-        >>> all_subsets(2).int().tolist()
-        [[0, 0], [1, 0], [0, 1], [1, 1]]
-    """
-    code = torch.arange(math.ldexp(1, num_teachers), dtype=torch.long, device=device)
-    return (code.unsqueeze(-1) >> torch.arange(num_teachers, device=device)) & 1 == 1
+def _finish(gain: Tensor, action: Tensor, positive: bool) -> Tensor:
+    gain = gain.clamp_min(0.0) if positive else gain
+    return gain.masked_fill(~action.any(dim=-1), 0.0)

@@ -1,4 +1,4 @@
-"""The state of the agent: a row of numbers for each training fact."""
+"""The state of the agent: a row of numbers for each training fact or query."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals
 
 
@@ -50,6 +51,27 @@ class SelectionState(nn.Module):
         """Width of the state."""
         signals = 6 * len(self.teachers) + 1
         return self.query_dim + signals + 2 * self.presence.size(1) + 1 + 2 * self.num_relations
+
+    def columns(self, name: str) -> slice:
+        """Where a part of the state stands.
+
+        Args:
+            name (str): ``"query"``, a field of :class:`TeacherSignals`, ``"student_log_prob"``, ``"divergence"``,
+                ``"head_presence"``, ``"tail_presence"``, ``"degree"`` or ``"relation"``.
+
+        Raises:
+            ConfigError: If there is no such part.
+        """
+        count, presence = len(self.teachers), self.presence.size(1)
+        widths = {"query": self.query_dim}
+        widths |= dict.fromkeys(TeacherSignals._fields, count)
+        widths |= {"student_log_prob": 1, "divergence": count, "head_presence": presence, "tail_presence": presence}
+        widths |= {"degree": 1, "relation": 2 * self.num_relations}
+        if name not in widths:
+            raise ConfigError(f"name: expected one of {list(widths)}, got '{name}'")
+        names = list(widths)
+        start = sum(widths[part] for part in names[: names.index(name)])
+        return slice(start, start + widths[name])
 
     @torch.no_grad()
     def forward(

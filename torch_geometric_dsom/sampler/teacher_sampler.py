@@ -1,62 +1,41 @@
-"""The reinforced agent: picks, for each training fact, the set of teachers to learn from."""
+"""The reinforced agent: picks, for each triple, the set of teachers to learn from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import ConfigError, NonFiniteError
-from torch_geometric_dsom.sampler.combine import combine_logits
+from torch_geometric_dsom.sampler.choice import TeacherChoice
+from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy
+from torch_geometric_dsom.sampler.subsets import subset_index
 
-
-@dataclass(frozen=True)
-class TeacherChoice:
-    """What :meth:`TeacherSampler.sample` chose.
-
-    Args:
-        action (Tensor): Which teachers are chosen, ``[B, K]`` bool; a row may be empty.
-        log_prob (Tensor): Log-probability of the action under the policy, ``[B]``.
-        state (Tensor): What the policy saw, ``[B, D]``.
-        available (Tensor): Which teachers could be chosen, ``[B, K]`` bool.
-    """
-
-    action: Tensor
-    log_prob: Tensor
-    state: Tensor
-    available: Tensor
-
-    @property
-    def weight(self) -> Tensor:
-        """1 where any teacher is chosen, 0 where none is, ``[B]``: the weight of the row in the distillation loss."""
-        return self.action.any(dim=-1).to(self.log_prob.dtype)
-
-    def combine(self, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-        """Logits of the chosen sets, see :func:`~torch_geometric_dsom.sampler.combine_logits`.
-
-        Args:
-            teacher_logits (Tensor): ``[K, B, N]``.
-            temperature (float): Temperature of the soft labels. (default: :obj:`1.0`)
-
-        Returns:
-            Tensor: ``[B, N]``, zeros where the set is empty: use :attr:`weight`.
-        """
-        return combine_logits(teacher_logits, self.action, temperature)
+GRADIENTS = ("reinforce", "exact")
+BASELINES = ("moving", "learned", "none")
+CREDITS = ("shared", "counterfactual")
 
 
 class TeacherSampler(nn.Module):
     r"""A one-step contextual bandit over sets of teachers, trained by policy gradient.
 
-    Each teacher is taken or left by its own Bernoulli variable, so that every subset, the empty one included, can be
-    chosen: :math:`\pi(a \mid s) = \prod_k \sigma(f_k(s))^{a_k} (1 - \sigma(f_k(s)))^{1 - a_k}` with a small
-    network :math:`f`. :meth:`update` takes one step of `REINFORCE <https://doi.org/10.1007/BF00992696>`_ with a moving
-    baseline :math:`b` and an entropy bonus:
+    A small network gives the logits of a distribution :math:`\pi(a \mid s)` over sets :math:`a`, the empty one
+    included: one Bernoulli variable a teacher, or one categorical variable over all subsets. :meth:`update` takes one
+    step of `REINFORCE <https://doi.org/10.1007/BF00992696>`_ with a baseline :math:`b` and an entropy bonus,
 
     .. math::
-        \mathcal L = - \frac{1}{B} \sum_i \big( r_i - b \big) \log \pi(a_i \mid s_i)
-        - \eta \, \mathrm{H}\big( \pi(\cdot \mid s_i) \big)
+        \mathcal L = - \frac{1}{B} \sum_i \big( r_i - b_i \big) \log \pi(a_i \mid s_i)
+        + \eta \, \mathrm{H}\big( \pi(\cdot \mid s_i) \big) ,
+
+    or, where the rewards of all subsets are at hand, of their exact expectation, which needs no draw and no baseline:
+
+    .. math::
+        \mathcal L = - \frac{1}{B} \sum_i \sum_a \pi(a \mid s_i) \, r_i(a)
+        + \eta \, \mathrm{H}\big( \pi(\cdot \mid s_i) \big)
+
+    With :obj:`credit="counterfactual"` each Bernoulli variable has an advantage of its own, as in `COMA
+    <https://arxiv.org/abs/1705.08926>`_: what the set gains over the same set with that teacher taken by lot.
 
     Args:
         num_teachers (int): Number of teachers :math:`K`.
@@ -64,13 +43,21 @@ class TeacherSampler(nn.Module):
         hidden_dim (int): Width of the hidden layer; 0 for a linear policy. (default: :obj:`64`)
         lr (float): Learning rate of the policy (Adam). (default: :obj:`0.003`)
         entropy_weight (float): :math:`\eta`. (default: :obj:`0.01`)
-        baseline_momentum (float): How much of the old baseline a step keeps, in :math:`[0, 1)`. (default: :obj:`0.9`)
+        baseline_momentum (float): How much of the old moving baseline a step keeps, in :math:`[0, 1)`.
+            (default: :obj:`0.9`)
         init_prob (float): Probability of each teacher before any update. (default: :obj:`0.7`)
         generator (torch.Generator, optional): Source of initial values and choices; a new one seeded with 0 if
             :obj:`None`.
+        policy (str): ``"bernoulli"`` or ``"categorical"``. (default: :obj:`"bernoulli"`)
+        gradient (str): ``"reinforce"`` or ``"exact"``. (default: :obj:`"reinforce"`)
+        baseline (str): Of REINFORCE: ``"moving"``, the mean reward of past batches; ``"learned"``, a linear function of
+            the hidden layer; or ``"none"``. (default: :obj:`"moving"`)
+        credit (str): ``"shared"``: one advantage for the whole set; ``"counterfactual"``: one a teacher.
+            (default: :obj:`"shared"`)
 
     Raises:
-        ConfigError: If a size or a share is out of range.
+        ConfigError: If a size, a share or a name is out of range, or counterfactual credit is asked of anything but
+            Bernoulli variables and REINFORCE.
 
     Example:
         >>> import torch
@@ -94,6 +81,10 @@ class TeacherSampler(nn.Module):
         baseline_momentum: float = 0.9,
         init_prob: float = 0.7,
         generator: torch.Generator | None = None,
+        policy: str = "bernoulli",
+        gradient: str = "reinforce",
+        baseline: str = "moving",
+        credit: str = "shared",
     ) -> None:
         super().__init__()
         for name, size in (("num_teachers", num_teachers), ("state_dim", state_dim)):
@@ -103,6 +94,16 @@ class TeacherSampler(nn.Module):
             raise ConfigError(f"init_prob: expected a probability between 0 and 1, got {init_prob}")
         if not 0.0 <= baseline_momentum < 1.0:
             raise ConfigError(f"baseline_momentum: expected a share in [0, 1), got {baseline_momentum}")
+        for name, value, known in (
+            ("policy", policy, tuple(POLICIES)),
+            ("gradient", gradient, GRADIENTS),
+            ("baseline", baseline, BASELINES),
+            ("credit", credit, CREDITS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name}: expected one of {list(known)}, got '{value}'")
+        if credit == "counterfactual" and (policy, gradient) != ("bernoulli", "reinforce"):
+            raise ConfigError(f"credit: 'counterfactual' expects bernoulli and reinforce, got {policy} and {gradient}")
         self.num_teachers = num_teachers
         self.state_dim = state_dim
         self.hidden_dim = hidden_dim
@@ -110,10 +111,17 @@ class TeacherSampler(nn.Module):
         self.entropy_weight = entropy_weight
         self.baseline_momentum = baseline_momentum
         self.init_prob = init_prob
+        self.policy_name = policy
+        self.gradient = gradient
+        self.baseline_name = baseline
+        self.credit = credit
+        self.policy = POLICIES[policy](num_teachers)
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
         # Values are drawn in reset_parameters, not from torch's global generator.
+        width = hidden_dim if hidden_dim > 0 else state_dim
         self.body = nn.utils.skip_init(nn.Linear, state_dim, hidden_dim) if hidden_dim > 0 else None
-        self.head = nn.utils.skip_init(nn.Linear, hidden_dim if hidden_dim > 0 else state_dim, num_teachers)
+        self.head = nn.utils.skip_init(nn.Linear, width, self.policy.num_logits)
+        self.value = nn.utils.skip_init(nn.Linear, width, 1) if baseline == "learned" else None
         self.register_buffer("baseline", torch.zeros(()))
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
         self.baseline: Tensor
@@ -126,15 +134,18 @@ class TeacherSampler(nn.Module):
             nn.init.kaiming_uniform_(self.body.weight, nonlinearity="relu", generator=self.generator)
             nn.init.zeros_(self.body.bias)
         nn.init.zeros_(self.head.weight)
-        nn.init.constant_(self.head.bias, torch.logit(torch.tensor(self.init_prob)).item())
+        with torch.no_grad():
+            self.head.bias.copy_(self.policy.initial(self.init_prob))
+        if self.value is not None:
+            nn.init.zeros_(self.value.weight)
+            nn.init.zeros_(self.value.bias)
         self.baseline.zero_()
         self.num_updates.zero_()
         self.optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
 
     def forward(self, state: Tensor) -> Tensor:
-        """Logits of taking each teacher, ``[B, D]`` to ``[B, K]``."""
-        hidden = state if self.body is None else torch.relu(self.body(state))
-        logits: Tensor = self.head(hidden)
+        """Logits of the policy, ``[B, D]`` to ``[B, K]``, or ``[B, 2^K]`` of a categorical one."""
+        logits: Tensor = self.head(self._hidden(state))
         return logits
 
     @torch.no_grad()
@@ -163,85 +174,132 @@ class TeacherSampler(nn.Module):
         if not bool(state.isfinite().all()):
             raise NonFiniteError("state: expected finite values, got NaN or infinity")
         logits = self(state)
-        prob = logits.sigmoid()
         if greedy:
-            action = prob > 0.5
-        else:  # drawn where the generator lives, so that a run is the same on every device
-            draw = torch.rand(shape, generator=self.generator, device=self.generator.device)
-            action = draw.to(prob.device) < prob
-        action = action & available
-        return TeacherChoice(action, action_log_prob(logits, action, available), state, available)
+            action = self.policy.greedy(logits, available)
+        else:
+            action = self.policy.draw(logits, available, self.generator)
+        return TeacherChoice(action, self.policy.log_prob(logits, action, available), state, available)
 
     def update(self, choice: TeacherChoice, reward: Tensor) -> dict[str, float]:
         """One policy-gradient step.
 
         Args:
             choice (TeacherChoice): What :meth:`sample` returned.
-            reward (Tensor): Reward of each row, ``[B]``.
+            reward (Tensor): Reward of each chosen set, ``[B]``, or of all subsets in the order of
+                :func:`~torch_geometric_dsom.sampler.all_subsets`, ``[B, 2^K]``, which the exact gradient and
+                counterfactual credit need.
 
         Returns:
-            dict[str, float]: ``loss_policy``, ``entropy`` (nats a row, summed over its teachers) and ``baseline``.
+            dict[str, float]: ``loss_policy``, ``entropy`` (nats a row) and ``baseline``.
 
         Raises:
-            ConfigError: If the reward has another number of rows.
+            ConfigError: If the reward has another shape.
             NonFiniteError: If a reward is not finite.
         """
-        if reward.shape != choice.log_prob.shape:
-            raise ConfigError(f"reward: expected {list(choice.log_prob.shape)}, got {list(reward.shape)}")
+        rows, subsets = choice.log_prob.size(0), 1 << self.num_teachers
+        needs_all = self.gradient == "exact" or self.credit == "counterfactual"
+        if reward.shape != (rows, subsets) and (needs_all or reward.shape != (rows,)):
+            expected = f"[{rows}, {subsets}]" + ("" if needs_all else f" or [{rows}]")
+            raise ConfigError(f"reward: expected {expected}, got {list(reward.shape)}")
         if not bool(reward.isfinite().all()):
             raise NonFiniteError("reward: expected finite values, got NaN or infinity")
-        if reward.numel() == 0:
+        if rows == 0:
             return {"loss_policy": 0.0, "entropy": 0.0, "baseline": self.baseline.item()}
-        baseline = self.baseline if self.num_updates > 0 else reward.mean()
         with torch.enable_grad():
-            logits = self(choice.state)
-            log_prob = action_log_prob(logits, choice.action, choice.available)
-            entropy = bernoulli_entropy(logits).masked_fill(~choice.available, 0.0).sum(dim=-1).mean()
-            loss = -((reward - baseline) * log_prob).mean() - self.entropy_weight * entropy
+            hidden = self._hidden(choice.state)
+            logits = self.head(hidden)
+            entropy = self.policy.entropy(logits, choice.available).mean()
+            loss = self._loss(choice, reward, logits, hidden) - self.entropy_weight * entropy
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
-        self.baseline.copy_(torch.lerp(reward.mean(), baseline, self.baseline_momentum))
         self.num_updates += 1
         return {"loss_policy": loss.item(), "entropy": entropy.item(), "baseline": self.baseline.item()}
+
+    def _loss(self, choice: TeacherChoice, reward: Tensor, logits: Tensor, hidden: Tensor) -> Tensor:
+        """Minus the expected reward, or something with its gradient."""
+        if self.gradient == "exact":
+            prob = self.policy.all_log_prob(logits, choice.available).exp()
+            expected = (prob * reward).sum(dim=-1).mean()
+            self._move_baseline(expected.detach())
+            return -expected
+        own = reward if reward.dim() == 1 else reward.gather(1, subset_index(choice.action).unsqueeze(-1)).squeeze(-1)
+        if self.credit == "counterfactual":
+            assert isinstance(self.policy, BernoulliPolicy)
+            log_prob = self.policy.each_log_prob(logits, choice.action, choice.available)
+            advantage = own.unsqueeze(-1) - counterfactual_baseline(reward, choice.action, logits.detach().sigmoid())
+            self._move_baseline(own.mean())
+            return -(advantage * log_prob).sum(dim=-1).mean()
+        log_prob = self.policy.log_prob(logits, choice.action, choice.available)
+        if self.value is not None:
+            value = self.value(hidden.detach()).squeeze(-1)
+            self._move_baseline(own.mean())
+            return -((own - value.detach()) * log_prob).mean() + (own - value).square().mean()
+        if self.baseline_name == "none":
+            return -(own * log_prob).mean()
+        baseline = self.baseline.clone() if self.num_updates > 0 else own.mean()
+        self._move_baseline(own.mean())
+        return -((own - baseline) * log_prob).mean()
+
+    def _move_baseline(self, mean: Tensor) -> None:
+        old = self.baseline if self.num_updates > 0 else mean
+        self.baseline.copy_(torch.lerp(mean, old, self.baseline_momentum))
+
+    def _hidden(self, state: Tensor) -> Tensor:
+        hidden: Tensor = state if self.body is None else torch.relu(self.body(state))
+        return hidden
 
     def config(self) -> dict[str, Any]:
         """The arguments that make the same sampler again, but for its generator."""
         names = ("num_teachers", "state_dim", "hidden_dim", "lr", "entropy_weight", "baseline_momentum", "init_prob")
-        return {name: getattr(self, name) for name in names}
+        choices = {"policy": self.policy_name, "baseline": self.baseline_name}
+        return {name: getattr(self, name) for name in (*names, "gradient", "credit")} | choices
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """State of generator and optimiser, so that a restored sampler goes on as this one would."""
+        state = {"generator": self.generator.get_state()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": value.clone() for name, value in moments.items()}
+        return state
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        """Restores what :meth:`get_extra_state` gave."""
+        self.generator.set_state(state["generator"].cpu())
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""
-        return f"num_teachers={self.num_teachers}, state_dim={self.state_dim}"
+        names = f"policy='{self.policy_name}', gradient='{self.gradient}', credit='{self.credit}'"
+        return f"num_teachers={self.num_teachers}, state_dim={self.state_dim}, {names}"
 
 
-def action_log_prob(logits: Tensor, action: Tensor, available: Tensor) -> Tensor:
-    r"""Log-probability of taking and leaving teachers as :obj:`action` says; what is not available does not count.
+def counterfactual_baseline(reward: Tensor, action: Tensor, prob: Tensor) -> Tensor:
+    r"""What the chosen set would earn with one teacher at a time taken by lot.
+
+    .. math::
+        b_k = \pi_k \, r(a \cup \{k\}) + (1 - \pi_k) \, r(a \setminus \{k\})
 
     Args:
-        logits (Tensor): Logits of taking each teacher, ``[B, K]``.
-        action (Tensor): ``[B, K]`` bool.
-        available (Tensor): ``[B, K]`` bool.
+        reward (Tensor): Rewards of all subsets, ``[B, 2^K]``.
+        action (Tensor): The chosen sets, ``[B, K]`` bool.
+        prob (Tensor): Probability :math:`\pi_k` of taking each teacher, ``[B, K]``.
 
     Returns:
-        Tensor: ``[B]``, differentiable in the logits.
+        Tensor: ``[B, K]``.
 
     Example:
         >>> import torch
-        >>> on = torch.tensor([[True, True]])
-        >>> action_log_prob(torch.zeros(1, 2), on, on).exp()
-        tensor([0.2500])
+        >>> reward = torch.tensor([[0.0, 1.0, 0.0, 3.0]])  # of {}, {0}, {1}, {0, 1}
+        >>> counterfactual_baseline(reward, torch.tensor([[True, False]]), torch.tensor([[0.5, 0.5]]))
+        tensor([[0.5000, 2.0000]])
     """
-    signed = torch.where(action, logits, -logits)
-    return nn.functional.logsigmoid(signed).masked_fill(~available, 0.0).sum(dim=-1)
-
-
-def bernoulli_entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of Bernoulli variables given by their logits, of any shape.
-
-    Example:
-        >>> import torch
-        >>> bernoulli_entropy(torch.zeros(1))
-        tensor([0.6931])
-    """
-    return nn.functional.softplus(logits) - logits * logits.sigmoid()
+    index = subset_index(action).unsqueeze(-1)
+    bit = 1 << torch.arange(action.size(-1), device=action.device)
+    with_it, without = reward.gather(1, index | bit), reward.gather(1, index & ~bit)
+    return prob * with_it + (1.0 - prob) * without
