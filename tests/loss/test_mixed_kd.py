@@ -10,7 +10,7 @@ from torch_geometric_dsom.loss import (
     soft_labels,
     view_student,
 )
-from torch_geometric_dsom.sampler import combine_logits
+from torch_geometric_dsom.sampler import combine_logits, mixture_weights
 
 
 def batch(seed, dtype=torch.float64, scale=2.0, entities=11):
@@ -25,10 +25,11 @@ def batch(seed, dtype=torch.float64, scale=2.0, entities=11):
     return student, teachers, mask, row, action
 
 
-def both_ways(student, teachers, mask, row, action, alpha, beta, tau):
+def both_ways(student, teachers, mask, row, action, alpha, beta, tau, **form):
     groups = GroupRows(*mask.nonzero(as_tuple=True), 4)
     labels = soft_labels(teachers.transpose(0, 1).clone(), groups, tau)
-    fast = mixed_kd_loss(view_student(student, labels), labels, row, action, alpha, beta)
+    mixture = mixture_weights(action.to(student.dtype))
+    fast = mixed_kd_loss(view_student(student, labels), labels, row, mixture, alpha, beta, **form)
     plain = neighbor_decoupled_kd_loss(
         student[row],
         combine_logits(teachers[:, row], action, tau),
@@ -36,7 +37,8 @@ def both_ways(student, teachers, mask, row, action, alpha, beta, tau):
         alpha,
         beta,
         tau,
-        weight=action.any(-1).to(student.dtype),
+        weight=(action != 0).any(-1).to(student.dtype),
+        **form,
     )
     return fast, plain
 
@@ -47,6 +49,27 @@ def test_gradient_is_that_of_the_plain_loss(seed, alpha, beta, tau):
     parts = batch(seed)
     gradients = [torch.autograd.grad(loss, parts[0])[0] for loss in both_ways(*parts, alpha, beta, tau)]
     assert torch.allclose(*gradients, rtol=1e-10, atol=1e-12)
+    shares = torch.rand(20, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * parts[-1]
+    gradients = [torch.autograd.grad(loss, parts[0])[0] for loss in both_ways(*parts[:-1], shares, alpha, beta, tau)]
+    assert torch.allclose(*gradients, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("omega", "alpha", "beta", "tau"), [(1.0, 2.0, 0.5, 2.0), (0.7, None, None, 1.0)])
+def test_gradient_of_form_b_is_that_of_the_plain_loss(seed, omega, alpha, beta, tau):
+    parts = batch(seed)
+    gradients = [torch.autograd.grad(loss, parts[0])[0] for loss in both_ways(*parts, alpha, beta, tau, omega=omega)]
+    assert torch.allclose(*gradients, rtol=1e-10, atol=1e-12)
+
+
+def test_expectations_and_mixtures_of_soft_labels():
+    student, teachers, mask, row, action = batch(5)
+    labels = soft_labels(teachers.transpose(0, 1).clone(), GroupRows(*mask.nonzero(as_tuple=True), 4), 2.0)
+    values = student.detach()
+    prob = (teachers / 2.0).softmax(-1)
+    assert torch.allclose(labels.dot(values), (prob * values).sum(-1).T)
+    found = labels.mixture_logits(row, mixture_weights(action.double()))
+    assert torch.allclose(found, combine_logits(teachers[:, row], action, 2.0))
 
 
 def test_value_differs_by_a_constant_only():
@@ -89,6 +112,7 @@ def test_the_students_view_is_its_sums():
     shifted = (student - student.amax(-1, keepdim=True)).unsqueeze(1)
     assert torch.allclose(view.near, (prob * shifted * mask.unsqueeze(1)).sum(-1))
     assert torch.allclose(view.rest, (prob * shifted * ~mask.unsqueeze(1)).sum(-1))
+    assert torch.allclose(view.log_near[1:], shifted[1:, 0].masked_fill(~mask[1:], -torch.inf).logsumexp(-1))
     assert torch.allclose(view.log_rest[2:], shifted[2:, 0].masked_fill(mask[2:], -torch.inf).logsumexp(-1))
 
 

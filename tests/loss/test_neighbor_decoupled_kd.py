@@ -10,6 +10,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.loss import (
     KDTerms,
     NeighborDecoupledKDLoss,
+    kd_loss,
     neighbor_decoupled_kd_loss,
     neighbor_decoupled_kd_terms,
 )
@@ -36,6 +37,52 @@ def by_hand(student, teacher, mask, alpha, beta, tau):
     return torch.tensor(losses, dtype=torch.float64)
 
 
+def by_hand_b(student, teacher, mask, omega, alpha, beta, tau):
+    """Form B, entity by entity; alpha and beta may be None."""
+    losses = []
+    for z_s, z_t, group in zip(student.tolist(), teacher.tolist(), mask.tolist(), strict=True):
+        p_s, p_t = (
+            [math.exp((v - max(z)) / tau) / math.fsum(math.exp((u - max(z)) / tau) for u in z) for v in z]
+            for z in (z_s, z_t)
+        )
+        total = 0.0
+        for inside, given_weight in ((True, alpha), (False, beta)):
+            members = [j for j, in_group in enumerate(group) if in_group == inside]
+            if not members:
+                continue
+            mass_s, mass_t = math.fsum(p_s[j] for j in members), math.fsum(p_t[j] for j in members)
+            kl = math.fsum(p_t[j] / mass_t * math.log(p_t[j] / mass_t * mass_s / p_s[j]) for j in members)
+            total += (
+                omega * mass_t * math.log(mass_t / mass_s) + (mass_t if given_weight is None else given_weight) * kl
+            )
+        losses.append(tau**2 * total)
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def naive(student, teacher, mask, alpha, beta, tau, omega=None):
+    """Both forms in plain dense float64 operations, for autograd."""
+    p_s, p_t = (student / tau).softmax(-1), (teacher / tau).softmax(-1)
+    total = 0.0
+    for s, t, group in zip(p_s, p_t, mask, strict=True):
+        near, far = torch.zeros(()), torch.zeros(())
+        masses, near_full = torch.zeros(()), torch.zeros(())
+        for inside in (True, False):
+            members = group == inside
+            if members.any():
+                m_s, m_t = s[members].sum(), t[members].sum()
+                kl = (t[members] / m_t * (t[members] / m_t / (s[members] / m_s)).log()).sum()
+                masses = masses + m_t * (m_t / m_s).log()
+                near, far = (kl, far) if inside else (near, kl)
+                near_full = near_full + (m_t * kl if inside else 0.0)
+        p_near, p_rest = (t * group).sum(), (t * ~group).sum()
+        b = p_rest if beta is None else beta
+        if omega is None:
+            total = total + alpha * (masses + near_full) + b * far
+        else:
+            total = total + omega * masses + (p_near if alpha is None else alpha) * near + b * far
+    return tau**2 * total / len(student)
+
+
 def batch(rows=5, entities=9, seed=0, scale=2.0):
     g = torch.Generator().manual_seed(seed)
     student, teacher = (scale * torch.randn(rows, entities, generator=g, dtype=torch.float64) for _ in range(2))
@@ -56,6 +103,44 @@ def test_equals_the_definition_for_masks_and_rows(seed, alpha, beta, tau):
     for groups in (mask, rows_of(mask)):
         got = neighbor_decoupled_kd_loss(student, teacher, groups, alpha, beta, tau, reduction="none")
         assert torch.allclose(got, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("omega", "alpha", "beta", "tau"), [(1.0, 1.0, 1.0, 1.0), (0.5, 2.0, 8.0, 4.0), (1.0, None, None, 0.7)]
+)
+def test_form_b_equals_the_definition(seed, omega, alpha, beta, tau):
+    student, teacher, mask = batch(seed=seed)
+    expected = by_hand_b(student, teacher, mask, omega, alpha, beta, tau)
+    for groups in (mask, rows_of(mask)):
+        got = neighbor_decoupled_kd_loss(student, teacher, groups, alpha, beta, tau, reduction="none", omega=omega)
+        assert torch.allclose(got, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("form", [(1.0, 1.0, 1.0), (0.5, None, 3.0), (2.0, 0.5, 2.0, 0.7), (None, None, 1.0, 1.0)])
+def test_gradients_equal_those_of_plain_dense_operations(seed, form):
+    student, teacher, mask = batch(seed=seed)
+    student.requires_grad_(), teacher.requires_grad_()
+    expected = torch.autograd.grad(naive(student, teacher, mask, *form), (student, teacher))
+    options = dict(zip(("alpha", "beta", "temperature", "omega"), form, strict=False))
+    for groups in (mask, rows_of(mask)):
+        got = torch.autograd.grad(neighbor_decoupled_kd_loss(student, teacher, groups, **options), (student, teacher))
+        for a, b in zip(got, expected, strict=True):
+            assert torch.allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+@given(st.integers(0, 10**6), st.floats(0.2, 10.0))
+@settings(max_examples=40, deadline=None)
+def test_the_forms_agree_and_groups_may_be_swapped(seed, tau):
+    student, teacher, mask = batch(seed=seed)
+    terms = neighbor_decoupled_kd_terms(student, teacher, mask, tau)
+    assert all((part >= -1e-12).all() for part in terms)
+    assert torch.allclose(terms.neighbors, terms.masses + terms.neighbor_mass * terms.inside, atol=1e-10)
+    assert torch.allclose(terms.neighbor_mass + terms.rest_mass, torch.ones(5, dtype=torch.float64))
+    one = neighbor_decoupled_kd_loss(student, teacher, mask, 0.3, 2.0, tau, omega=0.7)
+    other = neighbor_decoupled_kd_loss(student, teacher, ~mask, 2.0, 0.3, tau, omega=0.7)
+    assert torch.allclose(one, other, atol=1e-9)
 
 
 def test_gradients_of_student_and_teacher_are_checked():
@@ -104,6 +189,9 @@ def test_alpha_one_and_beta_the_teachers_rest_mass_is_plain_distillation():
     assert torch.allclose(terms.neighbors + rest_mass * terms.rest, plain, atol=1e-12)
     loss = neighbor_decoupled_kd_loss(student, teacher, mask, beta=None, reduction="none")
     assert torch.allclose(loss, plain, atol=1e-12)
+    form_b = neighbor_decoupled_kd_loss(student, teacher, mask, None, None, reduction="none", omega=1.0)
+    assert torch.allclose(form_b, plain, atol=1e-12)
+    assert torch.allclose(kd_loss(student, teacher, reduction="none"), plain, atol=1e-12)
 
 
 @given(st.integers(0, 10**6), st.floats(0.2, 10.0), st.floats(-50.0, 50.0))
@@ -123,11 +211,13 @@ def test_invariances(seed, tau, shift):
 def test_stays_finite_for_extreme_logits(scale, dtype):
     student, teacher, mask = batch(rows=4, entities=500, scale=scale)
     student, teacher = student.to(dtype).requires_grad_(), teacher.to(dtype)
+    teacher.requires_grad_()
     for groups in (mask, rows_of(mask)):
-        loss = neighbor_decoupled_kd_loss(student, teacher, groups)
-        (gradient,) = torch.autograd.grad(loss, student)
-        assert loss.isfinite()
-        assert gradient.isfinite().all()
+        for options in ({}, {"omega": 1.0}, {"omega": 1.0, "alpha": None, "beta": None}, {"standardize": True}):
+            loss = neighbor_decoupled_kd_loss(student, teacher, groups, **options)
+            gradients = torch.autograd.grad(loss, (student, teacher))
+            assert loss.isfinite()
+            assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_weight_and_reductions():
@@ -156,7 +246,9 @@ def test_module_is_the_function():
     terms = module.terms(student, teacher, mask)
     assert isinstance(terms, KDTerms)
     assert (9.0 * (0.5 * terms.neighbors + 2.0 * terms.rest)).sum().item() == pytest.approx(expected.item())
-    assert repr(module) == "NeighborDecoupledKDLoss(alpha=0.5, beta=2.0, temperature=3.0, reduction='sum')"
+    assert repr(module) == (
+        "NeighborDecoupledKDLoss(alpha=0.5, beta=2.0, omega=None, temperature=3.0, standardize=False, reduction='sum')"
+    )
 
 
 def test_bad_arguments_are_named():
@@ -175,3 +267,21 @@ def test_bad_arguments_are_named():
         NeighborDecoupledKDLoss(temperature=-1.0)
     with pytest.raises(ConfigError, match="reduction"):
         NeighborDecoupledKDLoss(reduction="median")
+
+
+def test_standardised_logits_make_size_and_offset_of_logits_irrelevant():
+    student, teacher, mask = batch()
+    one = neighbor_decoupled_kd_loss(student, teacher, mask, standardize=True)
+    other = neighbor_decoupled_kd_loss(5 * student - 3, 0.1 * teacher, mask, standardize=True)
+    assert one.item() == pytest.approx(other.item(), rel=1e-4)
+    module = NeighborDecoupledKDLoss(standardize=True)
+    assert module(student, teacher, mask).item() == one.item()
+    assert module.terms(student, teacher, mask).neighbors.mean() > 0
+
+
+def test_form_a_wants_an_alpha():
+    with pytest.raises(ConfigError, match="alpha: expected a number in form A"):
+        NeighborDecoupledKDLoss(alpha=None)
+    student, teacher, mask = batch()
+    with pytest.raises(ConfigError, match="alpha"):
+        neighbor_decoupled_kd_loss(student, teacher, mask, alpha=None)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom.errors import ConfigError, DataError
-from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
+from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, random_folds
 
 G = torch.Generator().manual_seed(0)
 FACTS = torch.stack(
@@ -77,3 +77,29 @@ def test_repr_and_move():
     batch = next(iter(sampler))
     assert isinstance(batch, QueryBatch)
     assert torch.equal(batch.to("cpu").target, batch.target)
+
+
+def test_rows_hold_facts_of_one_fold():
+    folds = random_folds(40, 3, torch.Generator().manual_seed(1))
+    sampler = QuerySampler(FACTS, 3, batch_size=7, folds=folds)
+    assert torch.equal(sampler.fold, torch.cat([folds, folds]))
+    seen = 0
+    for batch in sampler:
+        fold = sampler.fold[batch.fact]
+        for row in range(batch.head.numel()):
+            assert fold[batch.row == row].unique().numel() == 1
+        assert torch.equal(batch.head[batch.row], sampler.facts[batch.fact, 0])
+        assert torch.equal(batch.relation[batch.row], sampler.facts[batch.fact, 1])
+        seen += batch.fact.numel()
+    assert seen == 80
+    assert sampler.num_queries > QuerySampler(FACTS, 3).num_queries
+    with pytest.raises(ConfigError, match="folds: expected one for each of 40 facts, got 3"):
+        QuerySampler(FACTS, 3, folds=torch.zeros(3, dtype=torch.long))
+
+
+def test_folds_are_equal_and_drawn():
+    folds = random_folds(41, 4, torch.Generator().manual_seed(1))
+    assert sorted(folds.bincount().tolist()) == [10, 10, 10, 11]
+    assert not torch.equal(folds, random_folds(41, 4, torch.Generator().manual_seed(2)))
+    with pytest.raises(ConfigError, match="num_folds"):
+        random_folds(10, 1, torch.Generator())

@@ -21,6 +21,18 @@ class GroupRows(NamedTuple):
     entity: Tensor
     num_rows: int
 
+    def select(self, rows: Tensor) -> GroupRows:
+        """The groups of some rows, given by number, in any order; they may repeat.
+
+        Args:
+            rows (Tensor): ``[M]``, int64.
+        """
+        order = self.row.argsort(stable=True)
+        count = torch.bincount(self.row, minlength=self.num_rows)
+        start = count.cumsum(0) - count
+        row, position = expand_rows(start[rows], count[rows])
+        return GroupRows(row, self.entity[order[position]], rows.numel())
+
     def dense(self, num_entities: int) -> Tensor:
         """The same groups as a mask, ``[B, N]`` bool."""
         mask = torch.zeros(self.num_rows, num_entities, dtype=torch.bool, device=self.row.device)

@@ -11,27 +11,29 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data.groups import CSR, GroupRows
 from torch_geometric_dsom.errors import ConfigError
 
-KINDS = ("head", "answers", "target", "none")
+KINDS = ("head", "answers", "target", "none", "topk")
 
 
 class NeighborIndex:
     r"""The neighbour group :math:`\mathcal N` of queries :math:`(h, r)` with target :math:`t`, looked up in batches.
 
     ============ ==========================================================================================
-    ``kind``     :math:`\mathcal N`, always with the target
+    ``kind``     :math:`\mathcal N`, with the target but for ``topk``
     ============ ==========================================================================================
     ``head``     entities that share a training fact with the query entity
     ``answers``  known answers of :math:`(h, r)` in training
     ``target``   entities that share a training fact with the target
     ``none``     the target alone, which makes the decoupled loss DKD
+    ``topk``     the :math:`k` entities with the best of given scores, such as a teacher's: a control, no neighbours
     ============ ==========================================================================================
 
     Args:
         data (Data): A graph in the data contract; only ``edge_index`` and ``edge_type`` are read.
         kind (str): One of the kinds above. (default: :obj:`"head"`)
+        k (int): Size of the groups of ``"topk"``. (default: :obj:`10`)
 
     Raises:
-        ConfigError: If ``kind`` is unknown.
+        ConfigError: If ``kind`` is unknown or ``k`` below one.
 
     Example:
         >>> import torch
@@ -43,12 +45,15 @@ class NeighborIndex:
         [1, 2, 3]
     """
 
-    def __init__(self, data: Data, kind: str = "head") -> None:
+    def __init__(self, data: Data, kind: str = "head", k: int = 10) -> None:
         if kind not in KINDS:
             close = difflib.get_close_matches(kind, KINDS, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise ConfigError(f"kind: expected one of {list(KINDS)}, got '{kind}'{hint}")
+        if k < 1:
+            raise ConfigError(f"k: expected a positive number, got {k}")
         self.kind = kind
+        self.k = k
         self.num_nodes = int(data.num_nodes)
         self.num_relations = int(data.num_relations)
         (head, tail), relation = data.edge_index, data.edge_type
@@ -65,9 +70,9 @@ class NeighborIndex:
     @property
     def per_query(self) -> bool:
         """Whether all training facts of a query have the same group: it holds all their targets already."""
-        return self.kind in ("head", "answers")
+        return self.kind in ("head", "answers", "topk")
 
-    def rows(self, head: Tensor, rel: Tensor, tail: Tensor | None = None) -> GroupRows:
+    def rows(self, head: Tensor, rel: Tensor, tail: Tensor | None = None, scores: Tensor | None = None) -> GroupRows:
         """The groups of a batch.
 
         Args:
@@ -75,13 +80,21 @@ class NeighborIndex:
             rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
             tail (Tensor, optional): Targets, ``[B]``, int64, which join their groups. May be left out where the groups
                 are :attr:`per_query`.
+            scores (Tensor, optional): Scores of all entities, ``[B, N]``; only ``"topk"`` uses them.
 
         Returns:
-            GroupRows: The groups, the target of each row included.
+            GroupRows: The groups, the target of each row included where the kind says so.
 
         Raises:
-            ConfigError: If the targets are left out where the kind needs them.
+            ConfigError: If targets or scores are left out where the kind needs them.
         """
+        if self.kind == "topk":
+            if scores is None or scores.shape != (head.numel(), self.num_nodes):
+                came = "None" if scores is None else str(list(scores.shape))
+                raise ConfigError(f"scores: expected [{head.numel()}, {self.num_nodes}] for kind 'topk', got {came}")
+            best = scores.topk(min(self.k, self.num_nodes), dim=-1, sorted=False).indices
+            row = torch.arange(head.numel(), device=best.device).repeat_interleave(best.size(1))
+            return GroupRows(row, best.flatten(), head.numel())
         if tail is None:
             if not self.per_query:
                 raise ConfigError(f"tail: expected the targets for kind '{self.kind}', got None")
@@ -102,4 +115,5 @@ class NeighborIndex:
         return self
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(kind='{self.kind}', pairs={self._neighbors.num_values})"
+        size = f"k={self.k}" if self.kind == "topk" else f"pairs={self._neighbors.num_values}"
+        return f"{type(self).__name__}(kind='{self.kind}', {size})"

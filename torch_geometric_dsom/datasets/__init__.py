@@ -2,7 +2,17 @@
 
 from torch_geometric_dsom.datasets.base import MMKGDataset, default_root
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
+from torch_geometric_dsom.datasets.fake import FakeMMKG
 from torch_geometric_dsom.datasets.registry import DATASETS, load_dataset
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 
-__all__ = ["DATASETS", "EmojiWorld", "MMKGDataset", "default_root", "load_dataset", "read_columns", "read_triples"]
+__all__ = [
+    "DATASETS",
+    "EmojiWorld",
+    "FakeMMKG",
+    "MMKGDataset",
+    "default_root",
+    "load_dataset",
+    "read_columns",
+    "read_triples",
+]

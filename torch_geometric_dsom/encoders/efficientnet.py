@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from torch_geometric_dsom.encoders.optional import require
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.optional import require
 
 SIDE = 224  # px
 

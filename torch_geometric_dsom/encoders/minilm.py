@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from torch_geometric_dsom.encoders.optional import require
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.optional import require
 
 MAX_TOKENS = 256  # what the model was published with
 

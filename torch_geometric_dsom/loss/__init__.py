@@ -1,6 +1,8 @@
-"""Losses: pure functions of tensors, and thin modules around them."""
+"""Losses: distillation of mixtures of teachers, decoupled or not, and cross-entropy over grouped queries."""
 
 from torch_geometric_dsom.loss.cross_entropy import grouped_cross_entropy
+from torch_geometric_dsom.loss.dist import DISTLoss, dist_loss
+from torch_geometric_dsom.loss.listwise import ListwiseKDLoss, listwise_kd_loss
 from torch_geometric_dsom.loss.mixed_kd import SoftLabels, StudentView, mixed_kd_loss, soft_labels, view_student
 from torch_geometric_dsom.loss.neighbor_decoupled_kd import (
     KDTerms,
@@ -8,16 +10,25 @@ from torch_geometric_dsom.loss.neighbor_decoupled_kd import (
     neighbor_decoupled_kd_loss,
     neighbor_decoupled_kd_terms,
 )
+from torch_geometric_dsom.loss.special_cases import dkd_loss, kd_loss
+from torch_geometric_dsom.loss.standardize import standardize_logits
 
 __all__ = [
+    "DISTLoss",
     "KDTerms",
+    "ListwiseKDLoss",
     "NeighborDecoupledKDLoss",
     "SoftLabels",
     "StudentView",
+    "dist_loss",
+    "dkd_loss",
     "grouped_cross_entropy",
+    "kd_loss",
+    "listwise_kd_loss",
     "mixed_kd_loss",
     "neighbor_decoupled_kd_loss",
     "neighbor_decoupled_kd_terms",
     "soft_labels",
+    "standardize_logits",
     "view_student",
 ]

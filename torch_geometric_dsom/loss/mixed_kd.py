@@ -28,6 +28,27 @@ class SoftLabels(NamedTuple):
     groups: GroupRows
     temperature: float
 
+    def dot(self, values: Tensor) -> Tensor:
+        """Expectation of values under each teacher, ``[Q, N]`` to ``[Q, K]``."""
+        near, rest = _expectations(values, self)
+        return near + rest
+
+    def mixture_logits(self, row: Tensor, mixture: Tensor) -> Tensor:
+        r"""Logits of mixtures, :math:`\tau \log \sum_k w_k p_k`, a row a fact; zeros where the weights are zero.
+
+        Args:
+            row (Tensor): Query of each fact, ``[M]``, int64.
+            mixture (Tensor): Weights :math:`w`, ``[M, K]``.
+
+        Returns:
+            Tensor: ``[M, N]``.
+        """
+        prob = self.rest.clone()
+        prob[self.groups.row, :, self.groups.entity] = self.near
+        mixed = torch.bmm(mixture.unsqueeze(1), prob[row]).squeeze(1)
+        logits = self.temperature * mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log()
+        return logits.masked_fill((mixture == 0).all(dim=-1, keepdim=True), 0.0)
+
 
 @torch.no_grad()
 def soft_labels(teacher_logits: Tensor, groups: GroupRows, temperature: float = 1.0) -> SoftLabels:
@@ -56,6 +77,7 @@ class StudentView(NamedTuple):
         near (Tensor): Sum over the group of teacher probability times student logit, ``[Q, K]``.
         rest (Tensor): The same outside the group, ``[Q, K]``.
         log_all (Tensor): Log-sum-exp of all logits, ``[Q]``.
+        log_near (Tensor): Log-sum-exp of the logits inside the group, ``[Q]``; 0 where there are none.
         log_rest (Tensor): Log-sum-exp of the logits outside the group, ``[Q]``; 0 where there are none.
         logits (Tensor): Logits over temperature, shifted by the row maximum, ``[Q, N]``.
     """
@@ -63,6 +85,7 @@ class StudentView(NamedTuple):
     near: Tensor
     rest: Tensor
     log_all: Tensor
+    log_near: Tensor
     log_rest: Tensor
     logits: Tensor
 
@@ -77,52 +100,96 @@ def view_student(student_logits: Tensor, labels: SoftLabels) -> StudentView:
     groups = labels.groups
     s = student_logits if labels.temperature == 1.0 else student_logits / labels.temperature
     s = s - s.detach().amax(dim=-1, keepdim=True)
-    at_pairs = labels.near * s[groups.row, groups.entity].unsqueeze(-1)
-    near = scatter(at_pairs, groups.row, dim_size=groups.num_rows)
-    rest = torch.bmm(labels.rest, s.unsqueeze(-1)).squeeze(-1)
+    near, rest = _expectations(s, labels)
     size = torch.bincount(groups.row, minlength=groups.num_rows)
-    whole = size == s.size(-1)
+    whole, empty = size == s.size(-1), size == 0
     keep = ~whole[groups.row]
     minus_inf = torch.full((), -torch.inf, dtype=s.dtype, device=s.device)
     outside = s.index_put((groups.row[keep], groups.entity[keep]), minus_inf)
-    return StudentView(near, rest, s.logsumexp(dim=-1), outside.logsumexp(dim=-1).masked_fill(whole, 0.0), s)
+    log_rest = outside.logsumexp(dim=-1).masked_fill(whole, 0.0)
+    pairs = s[groups.row, groups.entity]
+    top = (
+        pairs.detach()
+        .new_zeros(groups.num_rows)
+        .scatter_reduce(0, groups.row, pairs.detach(), "amax", include_self=False)
+    )
+    inside = scatter((pairs - top[groups.row]).exp(), groups.row, dim_size=groups.num_rows)
+    log_near = torch.where(empty, torch.zeros_like(top), inside.masked_fill(empty, 1.0).log() + top)
+    return StudentView(near, rest, s.logsumexp(dim=-1), log_near, log_rest, s)
+
+
+def _expectations(values: Tensor, labels: SoftLabels) -> tuple[Tensor, Tensor]:
+    """Sums of teacher probability times value inside and outside the group, ``[Q, K]`` each."""
+    groups = labels.groups
+    at_pairs = labels.near * values[groups.row, groups.entity].unsqueeze(-1)
+    near = scatter(at_pairs, groups.row, dim_size=groups.num_rows)
+    return near, torch.bmm(labels.rest, values.unsqueeze(-1)).squeeze(-1)
 
 
 def mixed_kd_loss(
-    student: StudentView, labels: SoftLabels, row: Tensor, action: Tensor, alpha: float = 1.0, beta: float | None = 1.0
+    student: StudentView,
+    labels: SoftLabels,
+    row: Tensor,
+    mixture: Tensor,
+    alpha: float | None = 1.0,
+    beta: float | None = 1.0,
+    omega: float | None = None,
 ) -> Tensor:
     r"""Neighbour-decoupled distillation of mixtures, averaged over facts, up to a constant.
 
     Its gradient is that of :func:`~torch_geometric_dsom.loss.neighbor_decoupled_kd_loss` with the logits of
     :func:`~torch_geometric_dsom.sampler.combine_logits`, a row a fact; its value leaves out the entropy of the soft
     labels, which does not depend on the student. No fact has a row of its own here. With :math:`w_{mk}` the weight of
-    teacher :math:`k` for fact :math:`m`, both terms are linear in the mixture:
+    teacher :math:`k` for fact :math:`m`, both terms of form A are linear in the mixture:
 
     .. math::
         \mathcal L_m = \tau^2 \Big[ \alpha \big( L - P_O L_O - \sum_k w_{mk} \sum_{e \in \mathcal N} p_k(e) s_e \big)
         + \beta \big( L_O - \tfrac{1}{P_O} \sum_k w_{mk} \sum_{j \in \mathcal O} p_k(j) s_j \big) \Big]
 
-    with :math:`L, L_O` the log-sum-exps of the student's logits :math:`s` over all entities and over
-    :math:`\mathcal O`, and :math:`P_O = \sum_k w_{mk} P_{O,k}`. Facts with the empty set count as zero.
+    with :math:`L, L_N, L_O` the log-sum-exps of the student's logits :math:`s` over all entities, over
+    :math:`\mathcal N` and over :math:`\mathcal O`, and :math:`P_O = \sum_k w_{mk} P_{O,k}`; and so are those of form B:
+
+    .. math::
+        \mathcal L_m = \tau^2 \Big[ \omega \big( L - P_N L_N - P_O L_O \big)
+        + \alpha \big( L_N - \tfrac{1}{P_N} \sum_k w_{mk} \sum_{e \in \mathcal N} p_k(e) s_e \big)
+        + \beta \big( L_O - \tfrac{1}{P_O} \sum_k w_{mk} \sum_{j \in \mathcal O} p_k(j) s_j \big) \Big]
+
+    Facts with the empty set count as zero.
 
     Args:
         student (StudentView): From :func:`view_student`.
         labels (SoftLabels): From :func:`soft_labels`.
         row (Tensor): Query of each fact, ``[M]``, int64.
-        action (Tensor): Teachers chosen for each fact, ``[M, K]`` bool.
-        alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
+        mixture (Tensor): Weights of the teachers for each fact, ``[M, K]``; rows sum to one, or are zero; see
+            :func:`~torch_geometric_dsom.sampler.mixture_weights`.
+        alpha (float, optional): Weight of the neighbour term; with form B :math:`P_N` of each fact if :obj:`None`.
+            (default: :obj:`1.0`)
         beta (float, optional): Weight of the term of the rest; :math:`P_O` of each fact if :obj:`None`.
             (default: :obj:`1.0`)
+        omega (float, optional): Weight of the term of the groups' masses in form B; form A if :obj:`None`.
 
     Returns:
         Tensor: A scalar.
     """
-    size = action.sum(dim=-1)
-    weight = action / size.clamp_min(1).unsqueeze(-1).to(student.logits.dtype)
-    mass = (weight * labels.rest_mass[row]).sum(dim=-1)
-    near = student.log_all[row] - mass * student.log_rest[row] - (weight * student.near[row]).sum(dim=-1)
-    tiny = torch.finfo(mass.dtype).tiny
-    rest = student.log_rest[row] - (weight * student.rest[row]).sum(dim=-1) / mass.clamp_min(tiny)
-    rest = torch.where(mass > tiny, rest, torch.zeros_like(rest))
-    loss = torch.where(size > 0, alpha * near + (mass if beta is None else beta) * rest, torch.zeros_like(near))
+    rest_mass = (mixture * labels.rest_mass[row]).sum(dim=-1)
+    tiny = torch.finfo(rest_mass.dtype).tiny
+    near = (mixture * student.near[row]).sum(dim=-1)
+    rest = student.log_rest[row] - (mixture * student.rest[row]).sum(dim=-1) / rest_mass.clamp_min(tiny)
+    rest = torch.where(rest_mass > tiny, rest, torch.zeros_like(rest))
+    loss = (rest_mass if beta is None else beta) * rest
+    if omega is None:
+        assert alpha is not None
+        loss = loss + alpha * (student.log_all[row] - rest_mass * student.log_rest[row] - near)
+    else:
+        near_mass = (mixture * _near_mass(labels)[row]).sum(dim=-1)
+        masses = student.log_all[row] - near_mass * student.log_near[row] - rest_mass * student.log_rest[row]
+        inside = student.log_near[row] - near / near_mass.clamp_min(tiny)
+        inside = torch.where(near_mass > tiny, inside, torch.zeros_like(inside))
+        loss = loss + omega * masses + (near_mass if alpha is None else alpha) * inside
+    loss = loss.masked_fill((mixture == 0).all(dim=-1), 0.0)
     return labels.temperature**2 * loss.sum() / max(loss.numel(), 1)
+
+
+def _near_mass(labels: SoftLabels) -> Tensor:
+    mass: Tensor = scatter(labels.near, labels.groups.row, dim_size=labels.groups.num_rows)
+    return mass

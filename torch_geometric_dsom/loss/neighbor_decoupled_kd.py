@@ -10,105 +10,153 @@ from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 from torch_geometric_dsom.errors import ConfigError
-
-REDUCTIONS = ("mean", "sum", "none")
+from torch_geometric_dsom.loss.common import (
+    as_float,
+    check_logits,
+    check_reduction,
+    check_temperature,
+    group_sizes,
+    outside,
+    reduce,
+)
+from torch_geometric_dsom.loss.standardize import standardize_logits
 
 
 class KDTerms(NamedTuple):
-    """The parts of the decoupled loss, a value a query.
+    r"""The parts of the decoupled loss, a value a query: ``neighbors = masses + neighbor_mass * inside``.
 
     Args:
         neighbors (Tensor): KL over the entities of the group and the mass of the rest, ``[B]``.
         rest (Tensor): KL over the rest, renormalised, ``[B]``.
         rest_mass (Tensor): The teacher's mass :math:`P_O^T` of the rest, ``[B]``.
+        masses (Tensor): KL between the masses of group and rest, ``[B]``.
+        inside (Tensor): KL over the group, renormalised, ``[B]``.
+        neighbor_mass (Tensor): The teacher's mass :math:`P_N^T` of the group, ``[B]``.
     """
 
     neighbors: Tensor
     rest: Tensor
     rest_mass: Tensor
+    masses: Tensor
+    inside: Tensor
+    neighbor_mass: Tensor
 
 
 def neighbor_decoupled_kd_terms(
-    student_logits: Tensor, teacher_logits: Tensor, groups: GroupRows | Tensor, temperature: float = 1.0
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    groups: GroupRows | Tensor,
+    temperature: float = 1.0,
+    standardize: bool = False,
 ) -> KDTerms:
-    r"""The two terms of :func:`neighbor_decoupled_kd_loss`, without weights and without :math:`\tau^2`.
+    r"""The terms of :func:`neighbor_decoupled_kd_loss`, without weights and without :math:`\tau^2`.
 
     All in log-space: masses are differences of log-sum-exps, so logits of any finite size stay finite.
 
     Args:
-        student_logits (Tensor): ``[B, N]``.
+        student_logits (Tensor): ``[B, N]``; half floats are computed in float32.
         teacher_logits (Tensor): ``[B, N]``.
         groups (GroupRows or Tensor): Neighbours, as rows or as a bool mask ``[B, N]``.
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
+        standardize (bool): Whether logits are standardised first, see
+            :func:`~torch_geometric_dsom.loss.standardize_logits`. (default: :obj:`False`)
 
     Returns:
-        KDTerms: ``neighbors``, ``rest`` and ``rest_mass``, ``[B]`` each, never below zero but for rounding.
+        KDTerms: Never below zero but for rounding.
 
     Raises:
         ConfigError: If shapes disagree or the temperature is not positive.
     """
-    _check(student_logits, teacher_logits, groups, temperature)
-    s, t = student_logits / temperature, teacher_logits / temperature
+    check_temperature(temperature)
+    check_logits(student_logits, teacher_logits, groups)
+    s, t = as_float(student_logits), as_float(teacher_logits)
+    if standardize:
+        s, t = standardize_logits(s), standardize_logits(t)
+    s, t = s / temperature, t / temperature
     s = s - s.amax(dim=-1, keepdim=True).detach()
     t = t - t.amax(dim=-1, keepdim=True).detach()
-    s_rest, whole = _outside(s, groups)
-    t_rest, _ = _outside(t, groups)
+    size = group_sizes(groups, s)
+    whole, empty = size == s.size(-1), size == 0
+    s_rest, t_rest = outside(s, groups, whole), outside(t, groups, whole)
     s_all, t_all = s.logsumexp(dim=-1), t.logsumexp(dim=-1)
     s_out, t_out = s_rest.logsumexp(dim=-1), t_rest.logsumexp(dim=-1)
+    s_in, t_in = _log_inside(s, groups, empty), _log_inside(t, groups, empty)
 
-    inside = _sum_inside(
-        (t - t_all.unsqueeze(-1)).exp() * ((t - t_all.unsqueeze(-1)) - (s - s_all.unsqueeze(-1))), groups
+    log_ratio = (t - t_all.unsqueeze(-1)) - (s - s_all.unsqueeze(-1))
+    near = _sum_inside((t - t_all.unsqueeze(-1)).exp() * log_ratio, groups)
+    rest_mass = (t_out - t_all).exp().masked_fill(whole, 0.0)
+    near_mass = (t_in - t_all).exp().masked_fill(empty, 0.0)
+    out_ratio = ((t_out - t_all) - (s_out - s_all)).masked_fill(whole, 0.0)
+    in_ratio = ((t_in - t_all) - (s_in - s_all)).masked_fill(empty, 0.0)
+    neighbors = near + rest_mass * out_ratio
+    masses = near_mass * in_ratio + rest_mass * out_ratio
+    # Inside the group the exponent is never above zero; outside, where it may be huge, it is not used.
+    p_near = (t - t_in.unsqueeze(-1)).clamp_max(0.0).exp()
+    inside = _sum_inside(p_near * (t - s), groups) - (t_in - s_in)
+    rest = ((t_rest - t_out.unsqueeze(-1)).exp() * (t - s)).sum(dim=-1) - (t_out - s_out)
+    return KDTerms(
+        neighbors, rest.masked_fill(whole, 0.0), rest_mass, masses, inside.masked_fill(empty, 0.0), near_mass
     )
-    mass = (t_out - t_all).exp().masked_fill(whole, 0.0)  # P_O of the teacher
-    neighbors = inside + mass * ((t_out - t_all) - (s_out - s_all))
-    p_rest = (t_rest - t_out.unsqueeze(-1)).exp()
-    rest = (p_rest * (t - s)).sum(dim=-1) - (t_out - s_out)
-    return KDTerms(neighbors, rest.masked_fill(whole, 0.0), mass)
 
 
 def neighbor_decoupled_kd_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,
     groups: GroupRows | Tensor,
-    alpha: float = 1.0,
+    alpha: float | None = 1.0,
     beta: float | None = 1.0,
     temperature: float = 1.0,
     weight: Tensor | None = None,
     reduction: str = "mean",
+    omega: float | None = None,
+    standardize: bool = False,
 ) -> Tensor:
     r"""Knowledge distillation decoupled into neighbours :math:`\mathcal N` and the rest :math:`\mathcal O`.
 
     Implements the published description of `"Dark Side of Modalities: Reinforced Multimodal Distillation for
     Multimodal Knowledge Graph Reasoning" <https://arxiv.org/abs/2507.20738>`_, in the manner of `"Decoupled Knowledge
     Distillation" <https://arxiv.org/abs/2203.08679>`_. With :math:`p = \mathrm{softmax}(z / \tau)` of teacher
-    (:math:`T`) and student (:math:`S`), :math:`P_O` the mass of :math:`\mathcal O`, and a hat for renormalisation
-    within :math:`\mathcal O`:
+    (:math:`T`) and student (:math:`S`), :math:`P_N, P_O` the masses of :math:`\mathcal N` and :math:`\mathcal O`, and a
+    hat for renormalisation within them, form A is
 
     .. math::
         \mathcal L = \tau^2 \Big[ \alpha \, \mathrm{KL}\big( (\{p^T_e\}_{e \in \mathcal N}, P_O^T) \,\big\|\,
         (\{p^S_e\}_{e \in \mathcal N}, P_O^S) \big)
         + \beta \, \mathrm{KL}\big( \hat p^T_O \,\big\|\, \hat p^S_O \big) \Big]
 
-    With :math:`\mathcal N` the target alone it is DKD; with :math:`\alpha = 1, \beta = P_O^T` it is plain distillation.
-    A group that holds every entity has no rest: its second term is zero.
+    and form B, with a weight :math:`\omega` of its own for the masses,
+
+    .. math::
+        \mathcal L = \tau^2 \Big[ \omega \, \mathrm{KL}\big( (P_N^T, P_O^T) \,\big\|\, (P_N^S, P_O^S) \big)
+        + \alpha \, \mathrm{KL}\big( \hat p^T_N \,\big\|\, \hat p^S_N \big)
+        + \beta \, \mathrm{KL}\big( \hat p^T_O \,\big\|\, \hat p^S_O \big) \Big]
+
+    With :math:`\mathcal N` the target alone, form A is DKD. With :math:`\alpha = 1, \beta = P_O^T` form A, and with
+    :math:`\omega = 1, \alpha = P_N^T, \beta = P_O^T` form B, is plain distillation. A group that holds every entity has
+    no rest, an empty one no inside: those terms are zero.
 
     Args:
-        student_logits (Tensor): ``[B, N]``.
+        student_logits (Tensor): ``[B, N]``; half floats are computed in float32.
         teacher_logits (Tensor): ``[B, N]``; gradients flow into it where it asks for them.
         groups (GroupRows or Tensor): Neighbours, from :meth:`NeighborIndex.rows
             <torch_geometric_dsom.data.NeighborIndex.rows>` or as a bool mask ``[B, N]``.
-        alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
-        beta (float, optional): Weight of the term of the rest; :math:`P_O^T` of each query if :obj:`None`, which with
-            :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
+        alpha (float, optional): Weight of the neighbour term; in form B :math:`P_N^T` of each query if :obj:`None`.
+            (default: :obj:`1.0`)
+        beta (float, optional): Weight of the term of the rest; :math:`P_O^T` of each query if :obj:`None`.
+            (default: :obj:`1.0`)
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
         weight (Tensor, optional): Weight of each query, ``[B]``; :obj:`"mean"` still divides by :math:`B`.
         reduction (str): ``"mean"``, ``"sum"`` or ``"none"``. (default: :obj:`"mean"`)
+        omega (float, optional): Weight of the masses in form B; form A if :obj:`None`.
+        standardize (bool): Whether the logits of both are standardised first, see
+            :func:`~torch_geometric_dsom.loss.standardize_logits`. (default: :obj:`False`)
 
     Returns:
         Tensor: A scalar, or ``[B]`` with ``reduction="none"``.
 
     Raises:
-        ConfigError: If shapes disagree, the temperature is not positive, or the reduction is unknown.
+        ConfigError: If shapes disagree, the temperature is not positive, the reduction is unknown, or ``alpha`` is
+            missing in form A.
 
     Example:
         >>> import torch
@@ -120,29 +168,31 @@ def neighbor_decoupled_kd_loss(
         >>> round(float(neighbor_decoupled_kd_loss(torch.zeros(1, 3), teacher, mask)), 4)
         0.34
     """
-    if reduction not in REDUCTIONS:
-        raise ConfigError(f"reduction: expected one of {list(REDUCTIONS)}, got '{reduction}'")
-    terms = neighbor_decoupled_kd_terms(student_logits, teacher_logits, groups, temperature)
-    loss = temperature**2 * (alpha * terms.neighbors + (terms.rest_mass if beta is None else beta) * terms.rest)
-    if weight is not None:
-        loss = loss * weight
-    if reduction == "none":
-        return loss
-    return loss.sum() / max(loss.numel(), 1) if reduction == "mean" else loss.sum()
+    _check_weights(alpha, omega)
+    terms = neighbor_decoupled_kd_terms(student_logits, teacher_logits, groups, temperature, standardize)
+    loss = (terms.rest_mass if beta is None else beta) * terms.rest
+    if omega is not None:
+        loss = loss + omega * terms.masses + (terms.neighbor_mass if alpha is None else alpha) * terms.inside
+    elif alpha is not None:
+        loss = loss + alpha * terms.neighbors
+    return reduce(temperature**2 * loss, weight, reduction)
 
 
 class NeighborDecoupledKDLoss(nn.Module):
     r"""Module form of :func:`neighbor_decoupled_kd_loss`.
 
     Args:
-        alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
-        beta (float, optional): Weight of the term of the rest; :math:`P_O^T` of each query if :obj:`None`, which with
-            :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
+        alpha (float, optional): Weight of the neighbour term; in form B :math:`P_N^T` of each query if :obj:`None`.
+            (default: :obj:`1.0`)
+        beta (float, optional): Weight of the term of the rest; :math:`P_O^T` of each query if :obj:`None`.
+            (default: :obj:`1.0`)
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
         reduction (str): ``"mean"``, ``"sum"`` or ``"none"``. (default: :obj:`"mean"`)
+        omega (float, optional): Weight of the masses in form B; form A if :obj:`None`.
+        standardize (bool): Whether logits are standardised first. (default: :obj:`False`)
 
     Raises:
-        ConfigError: If the temperature is not positive or the reduction is unknown.
+        ConfigError: If the temperature is not positive, the reduction is unknown, or ``alpha`` is missing in form A.
 
     Example:
         >>> import torch
@@ -154,45 +204,69 @@ class NeighborDecoupledKDLoss(nn.Module):
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float | None = 1.0, temperature: float = 1.0, reduction: str = "mean"
+        self,
+        alpha: float | None = 1.0,
+        beta: float | None = 1.0,
+        temperature: float = 1.0,
+        reduction: str = "mean",
+        omega: float | None = None,
+        standardize: bool = False,
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f"temperature: expected a positive number, got {temperature}")
-        if reduction not in REDUCTIONS:
-            raise ConfigError(f"reduction: expected one of {list(REDUCTIONS)}, got '{reduction}'")
+        check_temperature(temperature)
+        check_reduction(reduction)
+        _check_weights(alpha, omega)
         self.alpha = alpha
         self.beta = beta
         self.temperature = temperature
         self.reduction = reduction
+        self.omega = omega
+        self.standardize = standardize
 
     def forward(
         self, student_logits: Tensor, teacher_logits: Tensor, groups: GroupRows | Tensor, weight: Tensor | None = None
     ) -> Tensor:
         """See :func:`neighbor_decoupled_kd_loss`."""
         return neighbor_decoupled_kd_loss(
-            student_logits, teacher_logits, groups, self.alpha, self.beta, self.temperature, weight, self.reduction
+            student_logits,
+            teacher_logits,
+            groups,
+            self.alpha,
+            self.beta,
+            self.temperature,
+            weight,
+            self.reduction,
+            self.omega,
+            self.standardize,
         )
 
     def terms(self, student_logits: Tensor, teacher_logits: Tensor, groups: GroupRows | Tensor) -> KDTerms:
         """The parts before weighting, see :func:`neighbor_decoupled_kd_terms`."""
-        return neighbor_decoupled_kd_terms(student_logits, teacher_logits, groups, self.temperature)
+        return neighbor_decoupled_kd_terms(student_logits, teacher_logits, groups, self.temperature, self.standardize)
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""
-        return f"alpha={self.alpha}, beta={self.beta}, temperature={self.temperature}, reduction='{self.reduction}'"
+        weights = f"alpha={self.alpha}, beta={self.beta}, omega={self.omega}"
+        return (
+            f"{weights}, temperature={self.temperature}, standardize={self.standardize}, reduction='{self.reduction}'"
+        )
 
 
-def _outside(z: Tensor, groups: GroupRows | Tensor) -> tuple[Tensor, Tensor]:
-    """Logits with the group at minus infinity, and which rows have no entity outside (those are left finite)."""
+def _check_weights(alpha: float | None, omega: float | None) -> None:
+    if alpha is None and omega is None:
+        raise ConfigError("alpha: expected a number in form A, that is where omega is None, got None")
+
+
+def _log_inside(z: Tensor, groups: GroupRows | Tensor, empty: Tensor) -> Tensor:
+    """Log-sum-exp over the group, ``[B]``; 0 where it is empty."""
     if isinstance(groups, Tensor):
-        whole = groups.all(dim=-1)
-        return z.masked_fill(groups & ~whole.unsqueeze(-1), -torch.inf), whole
-    size = torch.zeros(groups.num_rows, dtype=torch.long, device=z.device)
-    whole = size.index_add_(0, groups.row, torch.ones_like(groups.row)) == z.size(-1)
-    keep = ~whole[groups.row]
-    minus_inf = torch.full((), -torch.inf, dtype=z.dtype, device=z.device)
-    return z.index_put((groups.row[keep], groups.entity[keep]), minus_inf), whole
+        # A row without a group keeps its logits: they are finite, and the result is not used.
+        inside: Tensor = z.masked_fill(~groups & ~empty.unsqueeze(-1), -torch.inf).logsumexp(dim=-1)
+        return inside.masked_fill(empty, 0.0)
+    pairs = z[groups.row, groups.entity]
+    top = pairs.new_zeros(groups.num_rows).scatter_reduce(0, groups.row, pairs.detach(), "amax", include_self=False)
+    total: Tensor = scatter((pairs - top[groups.row]).exp(), groups.row, dim_size=groups.num_rows)
+    return (total.masked_fill(empty, 1.0).log() + top).masked_fill(empty, 0.0)
 
 
 def _sum_inside(values: Tensor, groups: GroupRows | Tensor) -> Tensor:
@@ -201,20 +275,3 @@ def _sum_inside(values: Tensor, groups: GroupRows | Tensor) -> Tensor:
         return values.masked_fill(~groups, 0.0).sum(dim=-1)
     total: Tensor = scatter(values[groups.row, groups.entity], groups.row, dim_size=groups.num_rows)
     return total
-
-
-def _check(student: Tensor, teacher: Tensor, groups: GroupRows | Tensor, temperature: float) -> None:
-    if not temperature > 0:
-        raise ConfigError(f"temperature: expected a positive number, got {temperature}")
-    if student.dim() != 2 or student.shape != teacher.shape:
-        raise ConfigError(
-            "student_logits, teacher_logits: expected one shape [B, N], "
-            f"got {list(student.shape)} and {list(teacher.shape)}"
-        )
-    if isinstance(groups, Tensor):
-        if groups.dtype != torch.bool or groups.shape != student.shape:
-            raise ConfigError(
-                f"groups: expected a bool mask {list(student.shape)}, got {groups.dtype} {list(groups.shape)}"
-            )
-    elif groups.num_rows != student.size(0):
-        raise ConfigError(f"groups: expected {student.size(0)} rows, got {groups.num_rows}")

@@ -11,6 +11,7 @@ from torch_geometric_dsom.nn.product_of_experts import product_of_experts
 from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_interaction, make_scorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
+from torch_geometric_dsom.nn.tangent import score_tangent
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
 
@@ -40,5 +41,6 @@ __all__ = [
     "n3_penalty_real",
     "negative_distance",
     "product_of_experts",
+    "score_tangent",
     "standardize",
 ]

@@ -3,8 +3,9 @@
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
 from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy, CategoricalPolicy, bernoulli_entropy
-from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler
+from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler, random_folds
 from torch_geometric_dsom.sampler.rewards import (
+    first_order_reward,
     influence_reward,
     inverse_rank,
     lookahead_reward,
@@ -46,11 +47,13 @@ __all__ = [
     "best_sets",
     "combine_logits",
     "counterfactual_baseline",
+    "first_order_reward",
     "influence_reward",
     "inverse_rank",
     "lookahead_reward",
     "margin_reward",
     "mixture_weights",
+    "random_folds",
     "rank_reward",
     "set_log_prob",
     "subset_index",

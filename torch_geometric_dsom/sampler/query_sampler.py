@@ -60,10 +60,13 @@ class QuerySampler:
         max_facts (int, optional): Facts of a query at most in one row of a batch; no limit if :obj:`None`.
             (default: :obj:`16`)
         shuffle (bool): Whether the order is drawn anew every epoch. (default: :obj:`True`)
+        folds (Tensor, optional): Fold of each fact, ``[E]``, int64, from 0: facts of a query stand in one row only if
+            they are of one fold. Both directions of a fact are of the same one. See :func:`random_folds`.
         generator (torch.Generator, optional): Source of the order; a new one seeded with 0 if :obj:`None`.
 
     Raises:
-        ConfigError: If ``batch_size`` or ``max_facts`` is below one or ``num_relations`` is missing.
+        ConfigError: If ``batch_size`` or ``max_facts`` is below one, ``num_relations`` is missing, or ``folds`` are not
+            one a fact.
         DataError: If there is no fact.
 
     Example:
@@ -84,6 +87,7 @@ class QuerySampler:
         batch_size: int = 256,
         max_facts: int | None = 16,
         shuffle: bool = True,
+        folds: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         if batch_size < 1:
@@ -103,12 +107,20 @@ class QuerySampler:
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
         self.num_relations = num_relations
         facts = with_inverses(triples, num_relations)
-        key, self._order = (facts[:, 0] * (2 * num_relations) + facts[:, 1]).sort(stable=True)
+        self.fold = torch.zeros(facts.size(0), dtype=torch.long) if folds is None else torch.cat([folds, folds])
+        if self.fold.shape != (facts.size(0),):
+            raise ConfigError(
+                f"folds: expected one for each of {facts.size(0) // 2} facts, got {self.fold.numel() // 2}"
+            )
+        num_folds = int(self.fold.max()) + 1
+        key = facts[:, 0] * (2 * num_relations) + facts[:, 1]
+        key, self._order = (key * num_folds + self.fold).sort(stable=True)
         unique, self._count = torch.unique_consecutive(key, return_counts=True)
         self._start = self._count.cumsum(0) - self._count
         self.facts = facts
-        self.head = unique // (2 * num_relations)
-        self.relation = unique % (2 * num_relations)
+        query = unique // num_folds
+        self.head = query // (2 * num_relations)
+        self.relation = query % (2 * num_relations)
         # A row of a batch is a run of at most max_facts facts of one query.
         step = int(self._count.max()) if max_facts is None else max_facts
         self._row_query, offset = expand_rows(torch.zeros_like(self._count), (self._count + step - 1) // step)
@@ -117,7 +129,7 @@ class QuerySampler:
 
     @property
     def num_queries(self) -> int:
-        """Number of unique queries."""
+        """Number of unique queries; those of two folds count twice."""
         return int(self.head.numel())
 
     @property
@@ -152,3 +164,27 @@ class QuerySampler:
     def __repr__(self) -> str:
         name = type(self).__name__
         return f"{name}(queries={self.num_queries}, facts={self.num_facts}, batch_size={self.batch_size})"
+
+
+def random_folds(num_facts: int, num_folds: int, generator: torch.Generator) -> Tensor:
+    """Deals facts out to folds of equal size.
+
+    Args:
+        num_facts (int): Number of facts :math:`E`.
+        num_folds (int): Number of folds, two or more.
+        generator (torch.Generator): Source of the order.
+
+    Returns:
+        Tensor: Fold of each fact, ``[E]``, int64.
+
+    Raises:
+        ConfigError: If there are fewer than two folds, or fewer facts than folds.
+
+    Example:
+        >>> import torch
+        >>> random_folds(6, 3, torch.Generator().manual_seed(0)).bincount().tolist()
+        [2, 2, 2]
+    """
+    if not 2 <= num_folds <= num_facts:
+        raise ConfigError(f"num_folds: expected a number from 2 to the {num_facts} facts, got {num_folds}")
+    return torch.randperm(num_facts, generator=generator) % num_folds

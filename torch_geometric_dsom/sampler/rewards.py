@@ -102,6 +102,34 @@ def rank_reward(
     return _finish(gain, action, positive)
 
 
+def first_order_reward(student: Tensor, teachers: Tensor, action: Tensor, positive: bool = True) -> Tensor:
+    r"""Gain of a small step towards the chosen set, from the expectations of a direction.
+
+    .. math::
+        r(a) = \Big[ \langle v, p_S \rangle - \frac{1}{|a|} \sum_{k \in a} \langle v, p_k \rangle \Big]_+
+        \quad \text{and} \quad r(\emptyset) = 0
+
+    What :func:`lookahead_reward` and :func:`influence_reward` come to once the sums over entities are taken.
+
+    Args:
+        student (Tensor): :math:`\langle v, p_S \rangle`, ``[B]``.
+        teachers (Tensor): :math:`\langle v, p_k \rangle`, ``[B, K]``.
+        action (Tensor): Which teachers are chosen, ``[B, K]`` or ``[B, S, K]`` bool.
+        positive (bool): Whether a set that does not help gets nothing instead of a penalty. (default: :obj:`True`)
+
+    Returns:
+        Tensor: ``[B]`` or ``[B, S]``.
+
+    Example:
+        >>> import torch
+        >>> first_order_reward(torch.tensor([1.0]), torch.tensor([[0.5, 0.0]]), torch.tensor([[True, True]]))
+        tensor([0.7500])
+    """
+    size = action.sum(dim=-1).clamp_min(1).to(teachers.dtype)
+    mean = _like(teachers, action).masked_fill(~action, 0.0).sum(dim=-1) / size
+    return _finish(_like(student, action, scalar=True) - mean, action, positive)
+
+
 def lookahead_reward(
     direction: Tensor, student_prob: Tensor, teacher_prob: Tensor, action: Tensor, positive: bool = True
 ) -> Tensor:
@@ -135,9 +163,7 @@ def lookahead_reward(
     """
     own = (direction * student_prob).sum(dim=-1)
     theirs = torch.bmm(teacher_prob, direction.unsqueeze(-1)).squeeze(-1)
-    size = action.sum(dim=-1).clamp_min(1).to(theirs.dtype)
-    mean = _like(theirs, action).masked_fill(~action, 0.0).sum(dim=-1) / size
-    return _finish(_like(own, action, scalar=True) - mean, action, positive)
+    return first_order_reward(own, theirs, action, positive)
 
 
 def influence_reward(

@@ -128,6 +128,11 @@ class TeacherSampler(nn.Module):
         self.num_updates: Tensor
         self.reset_parameters()
 
+    @property
+    def needs_all_rewards(self) -> bool:
+        """Whether :meth:`update` wants the rewards of all subsets."""
+        return self.gradient == "exact" or self.credit == "counterfactual"
+
     def reset_parameters(self) -> None:
         """Starts the policy, its optimiser and its baseline anew; every teacher has probability ``init_prob``."""
         if self.body is not None:
@@ -197,9 +202,8 @@ class TeacherSampler(nn.Module):
             NonFiniteError: If a reward is not finite.
         """
         rows, subsets = choice.log_prob.size(0), 1 << self.num_teachers
-        needs_all = self.gradient == "exact" or self.credit == "counterfactual"
-        if reward.shape != (rows, subsets) and (needs_all or reward.shape != (rows,)):
-            expected = f"[{rows}, {subsets}]" + ("" if needs_all else f" or [{rows}]")
+        if reward.shape != (rows, subsets) and (self.needs_all_rewards or reward.shape != (rows,)):
+            expected = f"[{rows}, {subsets}]" + ("" if self.needs_all_rewards else f" or [{rows}]")
             raise ConfigError(f"reward: expected {expected}, got {list(reward.shape)}")
         if not bool(reward.isfinite().all()):
             raise NonFiniteError("reward: expected finite values, got NaN or infinity")
@@ -219,20 +223,20 @@ class TeacherSampler(nn.Module):
     def _loss(self, choice: TeacherChoice, reward: Tensor, logits: Tensor, hidden: Tensor) -> Tensor:
         """Minus the expected reward, or something with its gradient."""
         if self.gradient == "exact":
-            prob = self.policy.all_log_prob(logits, choice.available).exp()
+            prob: Tensor = self.policy.all_log_prob(logits, choice.available).exp()
             expected = (prob * reward).sum(dim=-1).mean()
             self._move_baseline(expected.detach())
             return -expected
         own = reward if reward.dim() == 1 else reward.gather(1, subset_index(choice.action).unsqueeze(-1)).squeeze(-1)
         if self.credit == "counterfactual":
             assert isinstance(self.policy, BernoulliPolicy)
-            log_prob = self.policy.each_log_prob(logits, choice.action, choice.available)
+            each = self.policy.each_log_prob(logits, choice.action, choice.available)
             advantage = own.unsqueeze(-1) - counterfactual_baseline(reward, choice.action, logits.detach().sigmoid())
             self._move_baseline(own.mean())
-            return -(advantage * log_prob).sum(dim=-1).mean()
-        log_prob = self.policy.log_prob(logits, choice.action, choice.available)
+            return -(advantage * each).sum(dim=-1).mean()
+        log_prob: Tensor = self.policy.log_prob(logits, choice.action, choice.available)
         if self.value is not None:
-            value = self.value(hidden.detach()).squeeze(-1)
+            value: Tensor = self.value(hidden.detach()).squeeze(-1)
             self._move_baseline(own.mean())
             return -((own - value.detach()) * log_prob).mean() + (own - value).square().mean()
         if self.baseline_name == "none":

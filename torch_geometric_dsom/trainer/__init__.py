@@ -6,6 +6,7 @@ from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
+from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
 
 __all__ = [
     "Comparison",
@@ -16,7 +17,9 @@ __all__ = [
     "FitConfig",
     "FitResult",
     "Prediction",
+    "SelectionShares",
     "compare",
     "fit_scorer",
     "predict",
+    "selection_shares",
 ]

@@ -10,12 +10,25 @@ from typing import Any, get_args, get_type_hints
 from torch_geometric_dsom.data.neighbor_index import KINDS
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn import SCORERS
+from torch_geometric_dsom.sampler import POLICIES
+from torch_geometric_dsom.sampler.teacher_sampler import BASELINES, CREDITS, GRADIENTS
 from torch_geometric_dsom.trainer.fit import FitConfig
 
-SELECTIONS = ("reinforced", "all", "random")
-UNLABELLED_SELECTIONS = ("all", "agent")
-REWARDS = ("margin", "rank")
-REWARD_FACTS = ("val", "train")
+SELECTIONS = ("reinforced", "all", "random", "best_per_relation", "confidence")
+SINGLE = "single:"
+NAMES = {
+    "selection_per": ("fact", "query"),
+    "policy": tuple(POLICIES),
+    "gradient": GRADIENTS,
+    "agent_baseline": BASELINES,
+    "credit": CREDITS,
+    "reward": ("rank", "margin", "influence", "lookahead"),
+    "reward_facts": ("val", "train"),
+    "unlabelled_selection": ("all", "agent"),
+    "neighbors": KINDS,
+    "scorer": tuple(SCORERS),
+    "teacher_scorer": tuple(SCORERS),
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +49,31 @@ class DSoMConfig:
         student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
         teacher_dropout (float): Dropout of the modality experts, in :math:`[0, 1)`. (default: :obj:`0.5`)
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
+        crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
+            given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
+            (default: :obj:`0`)
         selection (str): ``"reinforced"``: an agent picks the teachers of each fact; ``"all"``: all that are available,
-            everywhere; ``"random"``: each with probability one half. (default: :obj:`"reinforced"`)
+            everywhere; ``"random"``: each with probability one half; ``"single:<name>"``: one teacher;
+            ``"best_per_relation"``: for each relation the set that ranks its validation facts best;
+            ``"confidence"``: all, weighted by their largest probability. (default: :obj:`"reinforced"`)
+        selection_per (str): ``"fact"``: a set for each triple, as published; ``"query"``: one for all facts of a query
+            in a batch, which is faster. What the agent sees is the same, since its state holds no gold answer; only
+            the draws are shared. (default: :obj:`"fact"`)
+        policy (str): ``"bernoulli"`` or ``"categorical"``, see :class:`~torch_geometric_dsom.sampler.TeacherSampler`.
+            (default: :obj:`"bernoulli"`)
+        gradient (str): ``"exact"``, the expectation over all subsets of the teachers, or ``"reinforce"``, from draws.
+            (default: :obj:`"exact"`)
+        agent_baseline (str): Of REINFORCE: ``"moving"``, ``"learned"`` or ``"none"``. (default: :obj:`"moving"`)
+        credit (str): Of REINFORCE: ``"shared"`` or ``"counterfactual"``. (default: :obj:`"shared"`)
+        agent_lr (float): Learning rate of the agent. (default: :obj:`0.003`)
+        entropy_weight (float): Weight of the agent's entropy bonus. (default: :obj:`0.001`)
         neighbors (str): Kind of :class:`~torch_geometric_dsom.data.NeighborIndex`. (default: :obj:`"head"`)
-        alpha (float): Weight of the neighbour term. (default: :obj:`1.0`)
+        top_k (int): Size of the groups of :obj:`neighbors="topk"`. (default: :obj:`10`)
+        alpha (float, optional): Weight of the neighbour term; with form B the teachers' mass of the neighbours if
+            :obj:`None`. (default: :obj:`1.0`)
         beta (float, optional): Weight of the term of the rest; the teachers' mass of the rest if :obj:`None`, which
             with :math:`\alpha = 1` is plain distillation. (default: :obj:`1.0`)
+        omega (float, optional): Weight of the groups' masses in form B of the loss; form A if :obj:`None`.
         temperature (float): Temperature :math:`\tau` of the soft labels. (default: :obj:`1.0`)
         gamma (float): Weight of the distillation. (default: :obj:`2.0`)
         warmup (int): Epochs over which :obj:`gamma` grows to its value. (default: :obj:`5`)
@@ -51,8 +83,10 @@ class DSoMConfig:
             that the agent picks, ``"agent"``. (default: :obj:`"agent"`)
         reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
             on, where there are any; or ``"train"``. (default: :obj:`"val"`)
-        reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer, on held-out facts; ``"margin"``: gain
-            in its log-probability. Training facts are always rewarded by margin. (default: :obj:`"rank"`)
+        reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer; ``"margin"``: gain in its
+            log-probability; ``"influence"``: what a step towards the set gains in the cross-entropy of the same fact;
+            ``"lookahead"``: what it gains on other facts, those that :obj:`reward_facts` names, while training facts
+            are rewarded. (default: :obj:`"rank"`)
         positive_reward (bool): Whether a set that harms gets nothing, as in the published description, instead of a
             penalty. (default: :obj:`False`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
@@ -70,10 +104,20 @@ class DSoMConfig:
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
     teacher_hidden: int = 512
+    crossfit: int = 0
     selection: str = "reinforced"
+    selection_per: str = "fact"
+    policy: str = "bernoulli"
+    gradient: str = "exact"
+    agent_baseline: str = "moving"
+    credit: str = "shared"
+    agent_lr: float = 3e-3
+    entropy_weight: float = 1e-3
     neighbors: str = "head"
-    alpha: float = 1.0
+    top_k: int = 10
+    alpha: float | None = 1.0
     beta: float | None = 1.0
+    omega: float | None = None
     temperature: float = 1.0
     gamma: float = 2.0
     warmup: int = 5
@@ -85,32 +129,35 @@ class DSoMConfig:
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ConfigError(f"rank: expected a positive number, got {self.rank}")
-        for name in ("scorer", "teacher_scorer"):
-            if getattr(self, name) not in SCORERS:
-                raise ConfigError(f"{name}: expected one of {list(SCORERS)}, got '{getattr(self, name)}'")
+        for name in ("rank", "top_k"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         for name in ("student_dropout", "teacher_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
-        if self.beta is not None and not self.beta >= 0:
-            raise ConfigError(f"beta: expected zero, a positive number or None, got {self.beta}")
-        for name in ("alpha", "gamma", "warmup", "unlabelled", "teacher_hidden"):
+        for name in ("alpha", "beta", "omega"):
+            if getattr(self, name) is not None and not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}: expected zero, a positive number or None, got {getattr(self, name)}")
+        if self.alpha is None and self.omega is None:
+            raise ConfigError("alpha: expected a number where omega is None, got None")
+        for name in ("gamma", "warmup", "unlabelled", "teacher_hidden", "entropy_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
-        if not self.temperature > 0:
-            raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
-        if self.selection not in SELECTIONS:
-            raise ConfigError(f"selection: expected one of {list(SELECTIONS)}, got '{self.selection}'")
-        if self.unlabelled_selection not in UNLABELLED_SELECTIONS:
-            expected = list(UNLABELLED_SELECTIONS)
-            raise ConfigError(f"unlabelled_selection: expected one of {expected}, got '{self.unlabelled_selection}'")
-        if self.reward not in REWARDS:
-            raise ConfigError(f"reward: expected one of {list(REWARDS)}, got '{self.reward}'")
-        if self.reward_facts not in REWARD_FACTS:
-            raise ConfigError(f"reward_facts: expected one of {list(REWARD_FACTS)}, got '{self.reward_facts}'")
-        if self.neighbors not in KINDS:
-            raise ConfigError(f"neighbors: expected one of {list(KINDS)}, got '{self.neighbors}'")
+        for name in ("temperature", "agent_lr"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if self.crossfit < 0 or self.crossfit == 1:
+            raise ConfigError(f"crossfit: expected 0 or at least 2 folds, got {self.crossfit}")
+        for name, known in NAMES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name}: expected one of {list(known)}, got '{getattr(self, name)}'")
+        if self.selection not in SELECTIONS and not self.selection.startswith(SINGLE):
+            expected = [*SELECTIONS, f"{SINGLE}<name>"]
+            raise ConfigError(f"selection: expected one of {expected}, got '{self.selection}'")
+        if self.credit == "counterfactual" and (self.policy, self.gradient) != ("bernoulli", "reinforce"):
+            raise ConfigError(
+                f"credit: 'counterfactual' expects bernoulli and reinforce, got {self.policy} and {self.gradient}"
+            )
 
     @property
     def structure_fit(self) -> FitConfig:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 import os
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.utils import degree
 
-from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, Vocabulary, modalities, split_triples, validate
-from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError
+from torch_geometric_dsom.data import KnownAnswers, Vocabulary, split_triples, validate
+from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
-from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, make_scorer, product_of_experts
-from torch_geometric_dsom.sampler import QuerySampler, SelectionState, StaticSampler, TeacherSampler, UnlabelledSampler
+from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, product_of_experts
+from torch_geometric_dsom.sampler import QuerySampler, RuleSampler, TeacherSampler, random_folds
+from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
+from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_scorer
-from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective, fact_signals
+from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
-from torch_geometric_dsom.trainer.storage import load_directory, save_directory
-
-HELD_OUT_BATCH = 64
+from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
+from torch_geometric_dsom.trainer.wiring import has_validation, make_agent, make_objective, make_state
 
 
 class DSoMTrainer:
@@ -45,12 +46,14 @@ class DSoMTrainer:
     Args:
         seed (int): Seed of everything that is drawn; the global random state is left alone. (default: :obj:`0`)
         config (DSoMConfig, optional): All numbers of the run; defaults if :obj:`None`.
-        student (EmbeddingScorer, optional): The student to train instead of a new one.
+        student (nn.Module, optional): The student to train instead of a new one: a scorer of
+            :mod:`torch_geometric_dsom.nn`, or anything with ``score_tails(head, rel)`` such as another library's model
+            in an adapter. It must see entities and relations alone.
         teachers (dict, optional): Trained teachers by name, each with ``score_tails(head, rel)``; they are frozen and
             used instead of new ones. A teacher named after a modality is asked only where the entity has it.
-        agent (TeacherSampler or StaticSampler, optional): Picks the sets, instead of a new one.
-        loss (NeighborDecoupledKDLoss, optional): Its weights and temperature are used instead of those of the
-            configuration.
+        agent (TeacherSampler or RuleSampler, optional): Picks the sets, instead of a new one.
+        loss (nn.Module, optional): Any distillation loss of :mod:`torch_geometric_dsom.loss`, instead of the decoupled
+            one with the weights and the temperature of the configuration.
         device (torch.device, optional): Where to train; a GPU if there is one and :obj:`None` is given.
         progress (bool, optional): Whether to show progress bars; :obj:`None` shows them on a terminal.
         **options: Values of :class:`DSoMConfig` by name, over those of :obj:`config`.
@@ -74,10 +77,10 @@ class DSoMTrainer:
         seed: int = 0,
         config: DSoMConfig | None = None,
         *,
-        student: EmbeddingScorer | None = None,
+        student: TailScorer | None = None,
         teachers: Mapping[str, TailScorer] | None = None,
-        agent: TeacherSampler | StaticSampler | None = None,
-        loss: NeighborDecoupledKDLoss | None = None,
+        agent: TeacherSampler | RuleSampler | None = None,
+        loss: nn.Module | None = None,
         device: torch.device | str | None = None,
         progress: bool | None = None,
         **options: Any,
@@ -86,6 +89,7 @@ class DSoMTrainer:
         self.config = update(config if config is not None else DSoMConfig(), options)
         self.student = student
         self.teachers: dict[str, TailScorer] = dict(teachers) if teachers is not None else {}
+        self.fold_teachers: list[dict[str, TailScorer]] = []
         self.baseline: EmbeddingScorer | None = None
         self.agent = agent
         self.loss = loss if loss is not None else self._default_loss()
@@ -121,74 +125,57 @@ class DSoMTrainer:
     def fit_teachers(self, data: Data, on_epoch: Callable[[Record], None] | None = None) -> dict[str, TailScorer]:
         """Trains the experts of structure and of each modality, freezes them and adds the fused one."""
         self._check(data)
-        experts = make_experts(data, self.config, self._generator)
+        self.teachers = self._train_experts(data, "", on_epoch)
+        return self.teachers
+
+    def fit_fold_teachers(
+        self, data: Data, on_epoch: Callable[[Record], None] | None = None
+    ) -> list[dict[str, TailScorer]]:
+        """Trains the same experts once for each fold of the training facts, on all facts but the fold's.
+
+        Which fact is of which fold depends on the seed and the facts alone.
+
+        Raises:
+            ConfigError: If the configuration does not say over how many folds, see :obj:`crossfit`.
+        """
+        self._check(data)
+        folds = self._folds(data)
+        if folds is None:
+            raise ConfigError("crossfit: expected at least 2 folds to train teachers for, got 0")
+        self.fold_teachers = []
+        for fold in range(self.config.crossfit):
+            part = copy.copy(data)
+            part.edge_index, part.edge_type = data.edge_index[:, folds != fold], data.edge_type[folds != fold]
+            self.fold_teachers.append(self._train_experts(part, f"fold{fold}/", on_epoch))
+        return self.fold_teachers
+
+    def _train_experts(
+        self, data: Data, prefix: str, on_epoch: Callable[[Record], None] | None
+    ) -> dict[str, TailScorer]:
+        experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
         for name, expert in experts.items():
             config = self.config.structure_fit if name == STRUCTURE else self.config.teacher_fit
             objective = CrossEntropyObjective(expert.to(self.device), config.n3)
-            self._fit(expert, data, objective, config, f"teacher/{name}", on_epoch)
-        self.teachers = {name: expert.freeze() for name, expert in experts.items()}
+            phase = f"{prefix}teacher/{name}"
+            self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
+        teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
         if len(experts) > 1:
-            self.teachers[FUSED] = product_of_experts(list(experts.values()))
-        return self.teachers
+            teachers[FUSED] = product_of_experts(list(experts.values()))
+        return teachers
 
     def fit_student(
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
-    ) -> EmbeddingScorer:
+    ) -> TailScorer:
         """Distils the teachers into the student."""
         self._check(data)
         if not self.teachers:
             raise ConfigError("teachers: expected at least one, got none; call fit or fit_teachers")
         if self.student is None:
             self.student = self._new_student(data, "student")
-        self.student.to(self.device)
-        teachers = {name: _freeze(teacher, self.device) for name, teacher in self.teachers.items()}
-        available = availability(data, teachers).to(self.device)
-        if not self.config.mask_absent:
-            available = torch.ones_like(available)
-        state = self._state(data, list(teachers))
-        if self.agent is None:
-            self.agent = self._new_agent(len(teachers), state.dim)
+        _to(self.student, self.device)
         config = self._student_config(epochs)
-        groups = NeighborIndex(data, self.config.neighbors).to(self.device)
-        facts = QuerySampler(data, batch_size=config.batch_size, shuffle=False)
-        held_out = None
-        if self.config.reward_facts == "val" and _has_validation(data):
-            held_out = QuerySampler(
-                split_triples(data, "val"),
-                data.num_relations,
-                batch_size=HELD_OUT_BATCH,
-                max_facts=1,
-                generator=self._generator("held_out"),
-            )
-        signals = functools.partial(
-            fact_signals,
-            list(teachers.values()),
-            groups=groups,
-            available=available,
-            temperature=self.loss.temperature,
-        )
-        objective = DistillationObjective(
-            self.student,
-            list(teachers.values()),
-            signals(facts),
-            available,
-            self.agent.to(self.device),
-            state.to(self.device),
-            groups,
-            self.loss,
-            gamma=self.config.gamma,
-            warmup=self.config.warmup,
-            positive=self.config.positive_reward,
-            known=KnownAnswers.from_data(data, ("train", "val")) if self.config.reward == "rank" else None,
-            held_out=None if held_out is None else (held_out, signals(held_out)),
-            unlabelled=UnlabelledSampler(data, self._generator("unlabelled")) if self.config.unlabelled > 0 else None,
-            unlabelled_share=self.config.unlabelled,
-            unlabelled_agent=StaticSampler(len(teachers)).to(self.device)
-            if self.config.unlabelled_selection == "all"
-            else None,
-            n3=self.config.student_fit.n3,
-        )
-        self._fit(self.student, data, objective, config, "student", on_epoch)
+        objective = self._objective(data, self.student, config, on_epoch)
+        self._fit(self.student, data, objective, config, "student", on_epoch, objective.sampler)
         self.vocabulary = Vocabulary.from_data(data)
         return self.student
 
@@ -202,7 +189,9 @@ class DSoMTrainer:
         self._check(data)
         self.baseline = self._new_student(data, "student").to(self.device)
         objective = CrossEntropyObjective(self.baseline, self.config.student_fit.n3)
-        self._fit(self.baseline, data, objective, self._student_config(epochs), "ce_only", on_epoch, order="student")
+        config = self._student_config(epochs)
+        sampler = self._sampler(data, config, "student")
+        self._fit(self.baseline, data, objective, config, "ce_only", on_epoch, sampler)
         return self.baseline
 
     def evaluate(self, data: Data, split: str = "test", batch_size: int | None = None) -> RankingResult:
@@ -211,6 +200,26 @@ class DSoMTrainer:
         See :func:`torch_geometric_dsom.evaluation.evaluate`.
         """
         return evaluate(self._trained(), data, split=split, batch_size=batch_size)
+
+    def selection(self, data: Data, split: str = "val") -> SelectionShares:
+        """Which teachers the agent chooses for the facts of a split, by relation.
+
+        Args:
+            data (Data): A graph in the data contract.
+            split (str): The split whose facts to ask about. (default: :obj:`"val"`)
+
+        Returns:
+            SelectionShares: With a table, plain values and a plot.
+
+        Raises:
+            ConfigError: If the trainer is not trained, or the split has no facts.
+        """
+        facts = split_triples(data, split)
+        if facts.size(0) == 0:
+            raise ConfigError(f"split: expected one with facts, got '{split}'")
+        student = self._trained()
+        objective = self._objective(data, student, self.config.student_fit, None)
+        return selection_shares(objective, facts, tuple(Vocabulary.from_data(data).relation_labels))
 
     def predict(
         self,
@@ -242,34 +251,7 @@ class DSoMTrainer:
         Raises:
             CheckpointError: If a part is of a class that cannot be saved, or the directory cannot be written.
         """
-        student = self._trained()
-        assert self.vocabulary is not None
-        models: dict[str, EmbeddingScorer] = {"student": student}
-        if self.baseline is not None:
-            models["baseline"] = self.baseline
-        for name, teacher in self.teachers.items():
-            if not isinstance(teacher, Scorer):
-                raise CheckpointError(
-                    f"teachers['{name}']: cannot save a {type(teacher).__name__}; save it yourself and pass it again"
-                )
-            models[f"teacher/{name}"] = teacher.freeze()
-        tensors = {
-            f"{name}.{key}": value for name, model in models.items() for key, value in model.state_dict().items()
-        }
-        if isinstance(self.agent, TeacherSampler):
-            tensors |= {f"agent.{key}": value for key, value in self.agent.state_dict().items()}
-        meta = {
-            "seed": self.seed,
-            "config": self.config.to_dict(),
-            "models": {name: model.config() for name, model in models.items()},
-            "agent": self.agent.config() if isinstance(self.agent, TeacherSampler) else None,
-            "entity_ids": list(self.vocabulary.entity_ids),
-            "entity_labels": list(self.vocabulary.entity_labels),
-            "relation_ids": list(self.vocabulary.relation_ids),
-            "relation_labels": list(self.vocabulary.relation_labels),
-            "history": self.history,
-        }
-        save_directory(directory, meta, tensors)
+        checkpoint.save(self, directory)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], device: torch.device | str | None = None) -> DSoMTrainer:
@@ -278,28 +260,7 @@ class DSoMTrainer:
         Raises:
             CheckpointError: If the directory is missing, damaged or foreign.
         """
-        meta, tensors = load_directory(directory)
-        try:
-            trainer = cls(meta["seed"], DSoMConfig.from_dict(meta["config"]), device=device)
-            names = (meta["entity_ids"], meta["entity_labels"], meta["relation_ids"], meta["relation_labels"])
-            trainer.vocabulary = Vocabulary(*names)
-            trainer.history = meta["history"]
-            for name, config in meta["models"].items():
-                model = make_scorer(config)
-                model.load_state_dict(_under(tensors, name))
-                model.to(trainer.device).eval()
-                if name == "student":
-                    trainer.student = model
-                elif name == "baseline":
-                    trainer.baseline = model
-                else:
-                    trainer.teachers[name.removeprefix("teacher/")] = model.requires_grad_(False)
-            if meta["agent"] is not None:
-                trainer.agent = TeacherSampler(**meta["agent"])
-                trainer.agent.load_state_dict(_under(tensors, "agent"))
-        except (KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
-            raise CheckpointError(f"{directory}: not a readable save: {error}") from error
-        return trainer
+        return checkpoint.load(cls, directory, device)
 
     def __repr__(self) -> str:
         state = "not trained" if self.vocabulary is None else "trained"
@@ -309,41 +270,81 @@ class DSoMTrainer:
 
     def _fit(
         self,
-        model: Scorer,
+        model: TailScorer,
         data: Data,
         objective: CrossEntropyObjective,
         config: FitConfig,
         phase: str,
         on_epoch: Callable[[Record], None] | None,
-        order: str | None = None,
+        sampler: QuerySampler,
     ) -> None:
-        sampler = QuerySampler(
-            data,
-            batch_size=config.batch_size,
-            max_facts=config.max_facts,
-            generator=self._generator(f"{order or phase}/batches"),
-        )
         known = KnownAnswers.from_data(data, splits=("train", "val"))
 
         def validate_mrr() -> float:
-            return evaluate(model.freeze(), data, split="val", known=known).mrr
+            return evaluate(model.freeze() if isinstance(model, Scorer) else model, data, split="val", known=known).mrr
 
-        check = validate_mrr if _has_validation(data) else None
+        check = validate_mrr if has_validation(data) else None
+        assert isinstance(model, torch.nn.Module)
         result = fit_scorer(model, sampler, objective, config, check, phase, self.progress, on_epoch)
         self.results[phase] = result
         self.history.extend(result.history)
 
+    def _objective(
+        self,
+        data: Data,
+        student: TailScorer,
+        config: FitConfig,
+        on_epoch: Callable[[Record], None] | None,
+    ) -> DistillationObjective:
+        ensemble = self._ensemble(data, on_epoch)
+        state = make_state(data, list(self.teachers), student)
+        if self.agent is None:
+            self.agent = make_agent(self.config, data, ensemble, state, self._generator("agent"))
+        sampler = self._sampler(data, config, "student", self._folds(data))
+        return make_objective(
+            self.config, data, student, ensemble, self.agent, state, self.loss, sampler, self._generator
+        )
+
+    def _sampler(self, data: Data, config: FitConfig, name: str, folds: Tensor | None = None) -> QuerySampler:
+        return QuerySampler(
+            data,
+            batch_size=config.batch_size,
+            max_facts=config.max_facts,
+            folds=folds,
+            generator=self._generator(f"{name}/batches"),
+        )
+
+    def _folds(self, data: Data) -> Tensor | None:
+        """The fold of each training fact, where teachers are cross-fitted."""
+        if self.config.crossfit == 0:
+            return None
+        return random_folds(data.edge_type.numel(), self.config.crossfit, self._generator("folds"))
+
+    def _ensemble(self, data: Data, on_epoch: Callable[[Record], None] | None) -> Ensemble:
+        if self.config.crossfit > 0 and len(self.fold_teachers) != self.config.crossfit:
+            self.fit_fold_teachers(data, on_epoch)
+        parts = [self.teachers, *self.fold_teachers]
+        for fold, part in enumerate(self.fold_teachers):
+            if list(part) != list(self.teachers):
+                raise ConfigError(f"fold_teachers[{fold}]: expected {list(self.teachers)}, got {list(part)}")
+        frozen = [[_freeze(teacher, self.device) for teacher in part.values()] for part in parts]
+        available = availability(data, self.teachers).to(self.device)
+        if not self.config.mask_absent:
+            available = torch.ones_like(available)
+        return Ensemble(frozen[0], available, frozen[1:])
+
     def _check(self, data: Data) -> None:
         validate(data)
         if self.student is not None:
-            expected = (self.student.num_entities, self.student.num_relations)
-            if (data.num_nodes, data.num_relations) != expected:
+            names = ("num_entities", "num_relations")
+            expected = tuple(getattr(self.student, name, None) for name in names)
+            if None not in expected and (data.num_nodes, data.num_relations) != expected:
                 raise DataError(
                     f"data: the student knows {expected[0]} entities and {expected[1]} relations, "
                     f"got {data.num_nodes} and {data.num_relations}"
                 )
 
-    def _trained(self) -> EmbeddingScorer:
+    def _trained(self) -> TailScorer:
         if self.student is None or self.vocabulary is None:
             raise ConfigError("student: not trained yet; call fit first")
         return self.student
@@ -357,35 +358,23 @@ class DSoMTrainer:
             generator=self._generator(name),
         )
 
-    def _new_agent(self, num_teachers: int, state_dim: int) -> TeacherSampler | StaticSampler:
-        generator = self._generator("agent")
-        if self.config.selection == "reinforced":
-            return TeacherSampler(num_teachers, state_dim, generator=generator)
-        return StaticSampler(num_teachers, prob=0.5 if self.config.selection == "random" else 1.0, generator=generator)
-
     def _student_config(self, epochs: int | None) -> FitConfig:
         config = self.config.student_fit
         return config if epochs is None else update(self.config, {"student_fit": {"epochs": epochs}}).student_fit
 
-    def _state(self, data: Data, teachers: list[str]) -> SelectionState:
-        names = modalities(data)
-        presence = (
-            torch.stack([data[f"{name}_mask"] for name in names], dim=-1) if names else torch.empty(data.num_nodes, 0)
-        )
-        assert self.student is not None
-        degrees = degree(data.edge_index.flatten(), data.num_nodes)
-        return SelectionState(teachers, presence, degrees, data.num_relations, self.student.interaction.query_dim)
-
     def _default_loss(self) -> NeighborDecoupledKDLoss:
-        return NeighborDecoupledKDLoss(self.config.alpha, self.config.beta, self.config.temperature)
+        return NeighborDecoupledKDLoss(
+            self.config.alpha, self.config.beta, self.config.temperature, omega=self.config.omega
+        )
 
     def _generator(self, name: str) -> torch.Generator:
         """A generator of its own for each part, so that adding one part does not shift the others."""
         return torch.Generator().manual_seed(zlib.crc32(f"{self.seed}/{name}".encode()))
 
 
-def _has_validation(data: Data) -> bool:
-    return split_triples(data, "val").size(0) > 0
+def _to(model: TailScorer, device: torch.device) -> None:
+    if isinstance(model, torch.nn.Module):
+        model.to(device)
 
 
 def _freeze(teacher: TailScorer, device: torch.device) -> TailScorer:
@@ -394,7 +383,3 @@ def _freeze(teacher: TailScorer, device: torch.device) -> TailScorer:
     if isinstance(teacher, torch.nn.Module):
         teacher.to(device).eval().requires_grad_(False)
     return teacher
-
-
-def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from torch_geometric_dsom.data import GroupRows, KnownAnswers, NeighborIndex
+from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
+    SoftLabels,
     StudentView,
     grouped_cross_entropy,
     mixed_kd_loss,
@@ -23,63 +23,82 @@ from torch_geometric_dsom.nn import Scorer
 from torch_geometric_dsom.sampler import (
     QueryBatch,
     QuerySampler,
+    RuleSampler,
     SelectionState,
-    StaticSampler,
     StudentSignals,
     TeacherChoice,
     TeacherSampler,
-    TeacherSignals,
     UnlabelledSampler,
-    margin_reward,
-    rank_reward,
     teacher_signals,
 )
+from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
 
 
 class CrossEntropyObjective:
     r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
 
     Args:
-        model (Scorer): What is trained.
+        model (Scorer or TailScorer): What is trained.
         n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
+
+    Raises:
+        ConfigError: If a penalty is asked of a model that has none.
     """
 
-    def __init__(self, model: Scorer, n3: float = 0.0) -> None:
+    def __init__(self, model: TailScorer, n3: float = 0.0) -> None:
+        if n3 > 0 and not isinstance(model, Scorer):
+            raise ConfigError(f"n3: expected 0 for a {type(model).__name__}, which has no such penalty, got {n3}")
         self.model = model
         self.n3 = n3
 
-    def score(self, batch: QueryBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Query vectors ``[Q, 2d]`` and logits ``[Q, N]`` of the batch's queries, and the loss on its facts."""
-        table = self.model.entity_table()
-        query = self.model.query(batch.head, batch.relation, table)
-        logits = self.model.score(query, table)
+    def logits(self, head: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
+        """Query vectors ``[Q, D]``, none where the model has no such thing, and logits ``[Q, N]``."""
+        if isinstance(self.model, Scorer):
+            table = self.model.entity_table()
+            query = self.model.query(head, relation, table)
+            return query, self.model.score(query, table)
+        logits = self.model.score_tails(head, relation)
+        return logits.new_empty(head.numel(), 0), logits
+
+    def cross_entropy(self, logits: Tensor, batch: QueryBatch) -> Tensor:
+        """The loss on the facts of a batch, given the logits of its queries."""
         loss = grouped_cross_entropy(logits, batch.row, batch.target)
-        if self.n3 > 0:
+        if self.n3 > 0 and isinstance(self.model, Scorer):
             head, relation = batch.head[batch.row], batch.relation[batch.row]
-            loss = loss + self.n3 * self.model.penalty(head, relation, batch.target, table)
-        return query, logits, batch.weight * loss
+            loss = loss + self.n3 * self.model.penalty(head, relation, batch.target)
+        return batch.weight * loss
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch."""
-        return self.score(batch)[2], {}
+        return self.cross_entropy(self.logits(batch.head, batch.relation)[1], batch), {}
 
 
-class FactSignals(NamedTuple):
-    """What frozen teachers think of a set of facts, computed once.
+class Distilled(NamedTuple):
+    """What became of a batch of facts.
 
     Args:
-        teachers (TeacherSignals): What the agent sees: signals about the teachers' favourite, ``[F, K]`` each.
-        favourite (Tensor): The answer that the available teachers together find most likely, ``[F]``, int64.
-        gold (Tensor): Log-probability of the gold answer, ``[F, K]``; what rewards are made of.
+        loss (Tensor): The distillation loss, a scalar.
+        choice (TeacherChoice): The sets picked, a row a fact.
+        view (StudentView): Sums over the student's logits, a row a query.
+        labels (SoftLabels): Soft labels, a row a query.
     """
 
-    teachers: TeacherSignals
-    favourite: Tensor
-    gold: Tensor
+    loss: Tensor
+    choice: TeacherChoice
+    view: StudentView
+    labels: SoftLabels
 
-    def rows(self, index: Tensor) -> FactSignals:
-        """The signals of some facts, given by number."""
-        return FactSignals(self.teachers.rows(index), self.favourite[index], self.gold[index])
+
+class Lesson(Protocol):
+    """How the agent learns."""
+
+    def before(self, objective: DistillationObjective) -> dict[str, float]:
+        """Before a batch is distilled; returns what to log."""
+
+    def after(
+        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
+    ) -> dict[str, float]:
+        """After it was; returns what to log."""
 
 
 class DistillationObjective(CrossEntropyObjective):
@@ -88,133 +107,97 @@ class DistillationObjective(CrossEntropyObjective):
     For every training fact, and for queries without one, the agent picks a set of teachers, and the decoupled loss
     distils the mean of their distributions. :math:`\gamma` grows linearly over the first epochs.
 
-    The agent is rewarded on held-out facts where there are any: teachers know their training facts almost by heart, so
-    a reward there praises who memorises best. The state shows no gold answer but the teachers' favourite; it means the
-    same on training facts, on held-out facts and on queries without an answer.
+    The state shows no gold answer but the teachers' favourite; it means the same on training facts, on held-out facts
+    and on queries without an answer.
 
     Args:
-        model (Scorer): The student.
-        teachers (list): Frozen scorers.
-        facts (FactSignals): Of all training facts, from :func:`fact_signals`.
-        available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
-        agent (TeacherSampler or StaticSampler): Picks the sets.
+        model (Scorer or TailScorer): The student.
+        ensemble (Ensemble): The teachers.
+        sampler (QuerySampler): Gives the training facts; its folds say which teachers did not see them.
+        facts (FactSignals): Of all training facts.
+        agent (TeacherSampler or RuleSampler): Picks the sets.
         state (SelectionState): What the agent sees.
-        groups (NeighborIndex): Neighbours of the queries.
-        loss (NeighborDecoupledKDLoss): The distillation loss.
+        index (NeighborIndex): Neighbours of the queries.
+        loss (nn.Module): The distillation loss; :class:`~torch_geometric_dsom.loss.NeighborDecoupledKDLoss` on plain
+            logits is computed without a row for each fact, any other called with one.
+        lesson (Lesson, optional): How the agent learns; it does not if :obj:`None`.
         gamma (float): Weight of the distillation. (default: :obj:`1.0`)
         warmup (int): Epochs over which the weight grows to :obj:`gamma`. (default: :obj:`5`)
-        positive (bool): Whether only sets that help are rewarded. (default: :obj:`True`)
-        known (KnownAnswers, optional): Facts to leave out of ranks: held-out facts are then rewarded by
-            :func:`~torch_geometric_dsom.sampler.rank_reward`, else by
-            :func:`~torch_geometric_dsom.sampler.margin_reward`, as training facts always are.
-        held_out (tuple, optional): A :class:`QuerySampler` of facts that no teacher was trained on, one fact a row, and
-            their :class:`FactSignals`, to reward the agent with; training facts if :obj:`None`.
+        per_query (bool): Whether one set is picked for all facts of a query in a batch. (default: :obj:`False`)
         unlabelled (UnlabelledSampler, optional): Gives queries without a training fact to distil on as well.
         unlabelled_share (float): How many of those for each query of a batch. (default: :obj:`1.0`)
-        unlabelled_agent (TeacherSampler or StaticSampler, optional): Picks the sets of those; :obj:`agent` if
+        unlabelled_agent (TeacherSampler or RuleSampler, optional): Picks the sets of those; :obj:`agent` if
             :obj:`None`.
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
     """
 
     def __init__(
         self,
-        model: Scorer,
-        teachers: Sequence[TailScorer],
+        model: TailScorer,
+        ensemble: Ensemble,
+        sampler: QuerySampler,
         facts: FactSignals,
-        available: Tensor,
-        agent: TeacherSampler | StaticSampler,
+        agent: TeacherSampler | RuleSampler,
         state: SelectionState,
-        groups: NeighborIndex,
-        loss: NeighborDecoupledKDLoss,
+        index: NeighborIndex,
+        loss: nn.Module,
+        lesson: Lesson | None = None,
         gamma: float = 1.0,
         warmup: int = 5,
-        positive: bool = True,
-        known: KnownAnswers | None = None,
-        held_out: tuple[QuerySampler, FactSignals] | None = None,
+        per_query: bool = False,
         unlabelled: UnlabelledSampler | None = None,
         unlabelled_share: float = 1.0,
-        unlabelled_agent: TeacherSampler | StaticSampler | None = None,
+        unlabelled_agent: TeacherSampler | RuleSampler | None = None,
         n3: float = 0.0,
     ) -> None:
         super().__init__(model, n3)
-        self.teachers = teachers
+        self.ensemble = ensemble
+        self.sampler = sampler
         self.facts = facts
-        self.available = available
         self.agent = agent
         self.state = state
-        self.groups = groups
+        self.index = index
         self.loss = loss
+        self.temperature = float(getattr(loss, "temperature", 1.0))
+        self.lesson = lesson
         self.gamma = gamma
         self.warmup = warmup
-        self.positive = positive
-        self.known = known
-        self.held_out = None if held_out is None else (forever(held_out[0]), held_out[1])
+        self.per_query = per_query
         self.unlabelled = unlabelled
         self.unlabelled_share = unlabelled_share
         self.unlabelled_agent = unlabelled_agent if unlabelled_agent is not None else agent
-        self._memory: dict[str, Tensor] = {}
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch; the agent learns on the way."""
-        logs = {} if self.held_out is None else self._learn_from_held_out(*self.held_out)
-        if not self.groups.per_query:
+        logs = {} if self.lesson is None else self.lesson.before(self)
+        if not self.index.per_query:
             batch = batch.ungrouped()
-        query, logits, ce = self.score(batch)
-        groups = self.groups.rows(batch.head, batch.relation, None if self.groups.per_query else batch.target)
+        query, logits = self.logits(batch.head, batch.relation)
         facts = self.facts.rows(batch.fact)
-        kd, choice, view = self._distil(query, logits, self._ask(batch, "facts"), batch, facts, groups)
-        if self.held_out is None:
-            logs = self._reward(choice, view, batch, facts)
+        teacher_logits = self.ensemble.ask(batch.head, batch.relation, self.folds(batch), "facts")
+        target = None if self.index.per_query else batch.target
+        groups = self.ensemble.groups(self.index, batch.head, batch.relation, target, teacher_logits)
+        done = self.distil(query, logits, teacher_logits, batch, facts, groups)
+        if self.lesson is not None:
+            logs |= self.lesson.after(self, batch, facts, done)
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
-        rates = choice.action.float().mean(dim=0).tolist()
-        logs |= {"ce": ce.item(), "kd": kd.item(), "gamma": gamma}
+        ce = self.cross_entropy(logits, batch)
+        rates = done.choice.action.float().mean(dim=0).tolist()
+        logs |= {"ce": ce.item(), "kd": done.loss.item(), "gamma": gamma}
         logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
-        logs["select/none"] = 1.0 - choice.weight.mean().item()
-        loss = ce + gamma * batch.weight * kd
+        logs["select/none"] = 1.0 - done.choice.weight.mean().item()
+        loss = ce + gamma * batch.weight * done.loss
         if self.unlabelled is not None:
             free = self._unlabelled_kd(*self.unlabelled.sample(max(1, round(self.unlabelled_share * len(batch.head)))))
             logs["kd_unlabelled"] = free.item()
             loss = loss + gamma * free
         return loss, logs
 
-    def _unlabelled_kd(self, head: Tensor, relation: Tensor) -> Tensor:
-        """The distillation loss of queries of which no answer is known; the agent is asked, but not rewarded."""
-        head, relation = head.to(self.available.device), relation.to(self.available.device)
-        row = torch.arange(head.numel(), device=head.device)
-        batch = QueryBatch(head, relation, row, row, row)
-        teacher_logits = self._ask(batch, "unlabelled")
-        favourite = favourites(teacher_logits, self.available[head])
-        groups = self.groups.rows(head, relation, favourite)
-        signals = teacher_signals(teacher_logits, row, favourite, groups, self.loss.temperature)
-        table = self.model.entity_table()
-        query = self.model.query(head, relation, table)
-        facts = FactSignals(signals, favourite, signals.log_prob)
-        return self._distil(
-            query, self.model.score(query, table), teacher_logits, batch, facts, groups, self.unlabelled_agent
-        )[0]
+    def folds(self, batch: QueryBatch) -> Tensor | None:
+        """The folds of a batch's rows, where teachers were cross-fitted."""
+        return row_folds(self.sampler, batch) if self.ensemble.fold_teachers else None
 
-    @torch.no_grad()
-    def _learn_from_held_out(self, batches: Iterator[QueryBatch], signals: FactSignals) -> dict[str, float]:
-        """One update of the agent on facts that neither teachers nor student are trained on."""
-        batch = next(batches).to(self.available.device)
-        facts = signals.rows(batch.fact)
-        table = self.model.entity_table()
-        query = self.model.query(batch.head, batch.relation, table)
-        groups = self.groups.rows(batch.head, batch.relation, facts.favourite)
-        logits, teacher_logits = self.model.score(query, table), self._ask(batch, "held out")
-        if self.known is None:
-            _, choice, view = self._distil(query, logits, teacher_logits, batch, facts, groups)
-            return self._reward(choice, view, batch, facts)
-        teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
-        row, answer = self.known.rows(batch.head, batch.relation)
-        other = answer != batch.target[row]
-        teacher_prob[row[other], :, answer[other]] = 0.0
-        student_prob[row[other], answer[other]] = 0.0
-        _, choice, _ = self._distil(query, logits, teacher_logits, batch, facts, groups)
-        reward = rank_reward(teacher_prob, student_prob, batch.target, choice.action, self.positive)
-        return {"reward": reward.mean().item(), **self.agent.update(choice, reward)}
-
-    def _distil(
+    def distil(
         self,
         query: Tensor,
         logits: Tensor,
@@ -222,92 +205,73 @@ class DistillationObjective(CrossEntropyObjective):
         batch: QueryBatch,
         facts: FactSignals,
         groups: GroupRows,
-        agent: TeacherSampler | StaticSampler | None = None,
-    ) -> tuple[Tensor, TeacherChoice, StudentView]:
-        """Lets the agent pick sets for the facts of a batch; the loss of distilling them."""
-        labels = soft_labels(teacher_logits, groups, self.loss.temperature)
+        agent: TeacherSampler | RuleSampler | None = None,
+    ) -> Distilled:
+        """Lets the agent pick sets for the facts of a batch, and takes the loss of distilling them.
+
+        Args:
+            query (Tensor): The student's query vectors, ``[Q, D]``.
+            logits (Tensor): The student's logits, ``[Q, N]``.
+            teacher_logits (Tensor): ``[Q, K, N]``; overwritten.
+            batch (QueryBatch): The facts.
+            facts (FactSignals): Signals of the facts.
+            groups (GroupRows): Neighbours of the queries.
+            agent (TeacherSampler or RuleSampler, optional): Who picks; the objective's own if :obj:`None`.
+        """
+        labels = soft_labels(teacher_logits, groups, self.temperature)
         view = view_student(logits, labels)
         row = batch.row
+        if self.per_query and agent is None:
+            first = _first_facts(row, batch.head.numel())
+            choice = self._choose(query, view, batch, facts.rows(first), row[first], agent).rows(row)
+        else:
+            choice = self._choose(query, view, batch, facts, row, agent)
+        return Distilled(self._loss(logits, view, labels, row, choice.mixture), choice, view, labels)
+
+    def _choose(
+        self,
+        query: Tensor,
+        view: StudentView,
+        batch: QueryBatch,
+        facts: FactSignals,
+        row: Tensor,
+        agent: TeacherSampler | RuleSampler | None,
+    ) -> TeacherChoice:
+        """One set for each of the given rows' queries."""
         head, relation = batch.head[row], batch.relation[row]
         with torch.no_grad():
             log_prob = view.logits[row, facts.favourite] - view.log_all[row]
             divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - facts.teachers.entropy
             student = StudentSignals(log_prob, divergence)
         state = self.state(query[row], facts.teachers, student, head, relation, facts.favourite)
-        choice = (agent or self.agent).sample(state, available=self.available[head])
-        return mixed_kd_loss(view, labels, row, choice.action, self.loss.alpha, self.loss.beta), choice, view
+        return (agent or self.agent).sample(state, available=self.ensemble.available[head])
 
-    def _reward(
-        self, choice: TeacherChoice, view: StudentView, batch: QueryBatch, facts: FactSignals
-    ) -> dict[str, float]:
-        """Rewards the agent for the sets it picked, by their margin on the gold answers."""
-        own = (view.logits[batch.row, batch.target] - view.log_all[batch.row]).detach()
-        reward = margin_reward(facts.gold, own, choice.action, self.positive)
-        return {"reward": reward.mean().item(), **self.agent.update(choice, reward)}
+    def _loss(self, logits: Tensor, view: StudentView, labels: SoftLabels, row: Tensor, mixture: Tensor) -> Tensor:
+        loss = self.loss
+        if isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize:
+            return mixed_kd_loss(view, labels, row, mixture, loss.alpha, loss.beta, loss.omega)
+        # Any other loss wants a row for each fact: the reference path, slower and wider.
+        weight = (mixture > 0).any(dim=-1).to(logits.dtype)
+        value: Tensor = loss(logits[row], labels.mixture_logits(row, mixture), labels.groups.select(row), weight)
+        return value
 
-    def _ask(self, batch: QueryBatch, use: str) -> Tensor:
-        """Logits of all teachers, in memory that is used again for the next batch; each use has its own."""
-        shape = (batch.head.numel(), len(self.teachers), self.model.num_entities)
-        memory = self._memory.get(use)
-        if memory is None or memory.numel() < math.prod(shape):
-            memory = torch.empty(math.prod(shape), device=self.available.device)
-            self._memory[use] = memory
-        return ask(self.teachers, batch, out=memory[: math.prod(shape)].view(shape))
-
-
-def forever(sampler: QuerySampler) -> Iterator[QueryBatch]:
-    """Epoch after epoch of a sampler."""
-    while True:
-        yield from sampler
-
-
-@torch.no_grad()
-def ask(teachers: Sequence[TailScorer], batch: QueryBatch, out: Tensor) -> Tensor:
-    """Writes the logits of all teachers on the queries of a batch to ``out``, ``[Q, K, N]``, and returns it."""
-    for k, teacher in enumerate(teachers):
-        out[:, k] = teacher.score_tails(batch.head, batch.relation)
-    return out
+    def _unlabelled_kd(self, head: Tensor, relation: Tensor) -> Tensor:
+        """The distillation loss of queries of which no answer is known; the agent is asked, but not rewarded."""
+        device = self.ensemble.available.device
+        head, relation = head.to(device), relation.to(device)
+        row = torch.arange(head.numel(), device=device)
+        batch = QueryBatch(head, relation, row, row, row)
+        teacher_logits = self.ensemble.ask(head, relation, None, "unlabelled")
+        favourite = self.ensemble.favourites(teacher_logits, head)
+        groups = self.ensemble.groups(self.index, head, relation, favourite, teacher_logits)
+        signals = teacher_signals(teacher_logits, row, favourite, groups, self.temperature)
+        facts = FactSignals(signals, favourite, signals.log_prob)
+        query, logits = self.logits(head, relation)
+        return self.distil(query, logits, teacher_logits, batch, facts, groups, self.unlabelled_agent).loss
 
 
-def favourites(teacher_logits: Tensor, available: Tensor) -> Tensor:
-    """The answer that the available teachers together find most likely, ``[Q]``.
-
-    Args:
-        teacher_logits (Tensor): ``[Q, K, N]``.
-        available (Tensor): Which teachers may be asked, ``[Q, K]`` bool.
-    """
-    total = torch.zeros_like(teacher_logits[:, 0])
-    for logits, mask in zip(teacher_logits.unbind(dim=1), available.unbind(dim=-1), strict=True):
-        total += logits.softmax(dim=-1).mul_(mask.unsqueeze(-1))
-    return total.argmax(dim=-1)
-
-
-def fact_signals(
-    teachers: Sequence[TailScorer],
-    sampler: QuerySampler,
-    groups: NeighborIndex,
-    available: Tensor,
-    temperature: float = 1.0,
-) -> FactSignals:
-    """Signals of all facts of a sampler, in the order of their numbers: one pass before training.
-
-    Args:
-        teachers (list): Frozen scorers.
-        sampler (QuerySampler): Gives the facts.
-        groups (NeighborIndex): Neighbours of the queries.
-        available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
-        temperature (float): Temperature of the distributions. (default: :obj:`1.0`)
-    """
-    parts, order = [], []
-    for batch in sampler:
-        batch = batch.to(available.device).ungrouped()
-        order.append(batch.fact)
-        shape = (batch.head.numel(), len(teachers), groups.num_nodes)
-        logits = ask(teachers, batch, torch.empty(shape, device=available.device))
-        favourite = favourites(logits, available[batch.head])
-        rows = groups.rows(batch.head, batch.relation, favourite)
-        gold = (logits / temperature).log_softmax(dim=-1)[batch.row, :, batch.target]
-        parts.append((favourite, gold, *teacher_signals(logits, batch.row, favourite, rows, temperature)))
-    place = torch.cat(order).argsort()
-    favourite, gold, *columns = (torch.cat(values)[place] for values in zip(*parts, strict=True))
-    return FactSignals(TeacherSignals(*columns), favourite, gold)
+def _first_facts(row: Tensor, num_rows: int) -> Tensor:
+    """The number of one fact of each row, ``[Q]``."""
+    first = row.new_zeros(num_rows)
+    backwards = torch.arange(row.numel() - 1, -1, -1, device=row.device)
+    return first.index_copy_(0, row.flip(0), backwards)

@@ -1,0 +1,242 @@
+"""How the agent learns: on which facts it is rewarded, and for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.loss import grouped_cross_entropy
+from torch_geometric_dsom.nn import score_tangent
+from torch_geometric_dsom.sampler import (
+    QueryBatch,
+    QuerySampler,
+    TeacherChoice,
+    TeacherSampler,
+    all_subsets,
+    first_order_reward,
+    margin_reward,
+    rank_reward,
+)
+from torch_geometric_dsom.trainer.ensemble import FactSignals
+from torch_geometric_dsom.trainer.objective import DistillationObjective, Distilled
+
+RANKED_FACTS = 64  # a rank reward needs a row for each fact: it is given to so many facts of a training batch at most
+
+
+class HeldOutLesson:
+    """Rewards the agent on facts that neither student nor teachers are trained on, such as validation facts.
+
+    Teachers know their training facts almost by heart, so a reward there praises who memorises best.
+
+    Args:
+        agent (TeacherSampler): Who learns.
+        sampler (QuerySampler): Gives the facts, one a row.
+        facts (FactSignals): Their signals.
+        reward (str): ``"rank"``, ``"margin"`` or ``"influence"``.
+        positive (bool): Whether a set that harms gets nothing instead of a penalty.
+        known (KnownAnswers): Facts to leave out of ranks.
+    """
+
+    def __init__(
+        self,
+        agent: TeacherSampler,
+        sampler: QuerySampler,
+        facts: FactSignals,
+        reward: str,
+        positive: bool,
+        known: KnownAnswers,
+    ) -> None:
+        self.agent = agent
+        self.batches = forever(sampler)
+        self.facts = facts
+        self.reward = reward
+        self.positive = positive
+        self.known = known
+
+    def before(self, objective: DistillationObjective) -> dict[str, float]:
+        """One update on the next held-out facts."""
+        batch = next(self.batches).to(objective.ensemble.available.device)
+        return _learn(self, objective, batch, self.facts.rows(batch.fact), None)
+
+    def after(
+        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
+    ) -> dict[str, float]:
+        """Nothing: training facts are no lesson."""
+        return {}
+
+
+class TrainingLesson:
+    """Rewards the agent for the sets that it picked for the training facts of a batch.
+
+    With ``"rank"`` a few facts of the batch are ranked, each with a row of its own, and sets are picked for them anew.
+
+    Args:
+        agent (TeacherSampler): Who learns.
+        reward (str): ``"margin"``, ``"influence"`` or ``"rank"``.
+        positive (bool): Whether a set that harms gets nothing instead of a penalty.
+        known (KnownAnswers): Facts to leave out of ranks.
+    """
+
+    def __init__(self, agent: TeacherSampler, reward: str, positive: bool, known: KnownAnswers) -> None:
+        self.agent = agent
+        self.reward = reward
+        self.positive = positive
+        self.known = known
+
+    def before(self, objective: DistillationObjective) -> dict[str, float]:
+        """Nothing yet."""
+        return {}
+
+    def after(
+        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
+    ) -> dict[str, float]:
+        """One update on the facts of the batch."""
+        if self.reward == "rank":
+            some = _few(batch)
+            return _learn(self, objective, some, objective.facts.rows(some.fact), objective.folds(some))
+        return update(self.agent, done.choice, _closed_form(self.reward, self.positive, batch, facts, done))
+
+
+class LookaheadLesson:
+    r"""Rewards the agent for what a step towards its sets gains on other facts, to first order.
+
+    See :func:`~torch_geometric_dsom.sampler.lookahead_reward`.
+
+    Args:
+        agent (TeacherSampler): Who learns.
+        sampler (QuerySampler): Gives the other facts.
+        positive (bool): Whether a set that harms gets nothing instead of a penalty.
+    """
+
+    def __init__(self, agent: TeacherSampler, sampler: QuerySampler, positive: bool) -> None:
+        self.agent = agent
+        self.batches = forever(sampler)
+        self.positive = positive
+
+    def before(self, objective: DistillationObjective) -> dict[str, float]:
+        """Nothing yet."""
+        return {}
+
+    def after(
+        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
+    ) -> dict[str, float]:
+        """One update on the facts of the batch."""
+        model = objective.model
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"reward: 'lookahead' expects a student that is a module, got {type(model).__name__}")
+        others = next(self.batches).to(batch.head.device)
+        loss = grouped_cross_entropy(objective.logits(others.head, others.relation)[1], others.row, others.target)
+        parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        direction = {
+            name: gradient for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None
+        }
+        tangent = score_tangent(model, batch.head, batch.relation, direction)
+        own, theirs = _expected(tangent, done)
+        # Gradients are small; what matters is which set is better, so rewards have unit size over the batch.
+        scale = (own.unsqueeze(-1) - theirs).abs().mean().clamp_min(torch.finfo(own.dtype).tiny)
+
+        def reward(action: Tensor) -> Tensor:
+            return first_order_reward(own[batch.row] / scale, theirs[batch.row] / scale, action, self.positive)
+
+        return update(self.agent, done.choice, reward)
+
+
+Rewards = Callable[[Tensor], Tensor]
+
+
+def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards) -> dict[str, float]:
+    """One update of an agent, with the rewards of all subsets where it wants them.
+
+    Args:
+        agent (TeacherSampler): Who learns.
+        choice (TeacherChoice): What it chose.
+        rewards (callable): From sets ``[M, K]`` to rewards ``[M]``, or from ``[M, S, K]`` to ``[M, S]``.
+    """
+    with torch.no_grad():
+        if not agent.needs_all_rewards:
+            reward = own = rewards(choice.action)
+        else:
+            reward = rewards(all_subsets(agent.num_teachers, choice.action.device).expand(len(choice.action), -1, -1))
+            own = rewards(choice.action)
+    return {"reward": own.mean().item() if own.numel() else 0.0, **agent.update(choice, reward)}
+
+
+def forever(sampler: QuerySampler) -> Iterator[QueryBatch]:
+    """Epoch after epoch of a sampler."""
+    while True:
+        yield from sampler
+
+
+@torch.no_grad()
+def _learn(
+    lesson: HeldOutLesson | TrainingLesson,
+    objective: DistillationObjective,
+    batch: QueryBatch,
+    facts: FactSignals,
+    fold: Tensor | None,
+) -> dict[str, float]:
+    """One update on facts that have a row each."""
+    ensemble = objective.ensemble
+    query, logits = objective.logits(batch.head, batch.relation)
+    teacher_logits = ensemble.ask(batch.head, batch.relation, fold, "lesson")
+    groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, teacher_logits)
+    ranked = None
+    if lesson.reward == "rank":
+        ranked = filtered_probabilities(teacher_logits, logits, batch, lesson.known)
+    done = objective.distil(query, logits, teacher_logits, batch, facts, groups, lesson.agent)
+    if ranked is None:
+        return update(lesson.agent, done.choice, _closed_form(lesson.reward, lesson.positive, batch, facts, done))
+    teacher_prob, student_prob = ranked
+    return update(
+        lesson.agent,
+        done.choice,
+        lambda action: rank_reward(teacher_prob, student_prob, batch.target, action, lesson.positive),
+    )
+
+
+def filtered_probabilities(
+    teacher_logits: Tensor, logits: Tensor, batch: QueryBatch, known: KnownAnswers
+) -> tuple[Tensor, Tensor]:
+    """Probabilities of teachers ``[M, K, N]`` and student ``[M, N]``, zero at other known answers.
+
+    Args:
+        teacher_logits (Tensor): ``[M, K, N]``.
+        logits (Tensor): Of the student, ``[M, N]``.
+        batch (QueryBatch): Facts, one a row.
+        known (KnownAnswers): What is known.
+    """
+    teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
+    row, answer = known.rows(batch.head, batch.relation)
+    other = answer != batch.target[row]
+    teacher_prob[row[other], :, answer[other]] = 0.0
+    student_prob[row[other], answer[other]] = 0.0
+    return teacher_prob, student_prob
+
+
+def _closed_form(reward: str, positive: bool, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Rewards:
+    """Rewards that a few numbers a fact and teacher give."""
+    row = batch.row
+    gold = (done.view.logits[row, batch.target] - done.view.log_all[row]).detach()
+    if reward == "margin":
+        return lambda action: margin_reward(facts.gold, gold, action, positive)
+    own, theirs = _expected((done.view.logits - done.view.log_all.unsqueeze(-1)).detach().exp(), done)
+    student, teachers = own[row] - gold.exp(), theirs[row] - facts.gold.exp()
+    return lambda action: first_order_reward(student, teachers, action, positive)
+
+
+def _expected(values: Tensor, done: Distilled) -> tuple[Tensor, Tensor]:
+    """Expectations of values ``[Q, N]`` under the student, ``[Q]``, and under the teachers, ``[Q, K]``."""
+    prob = (done.view.logits - done.view.log_all.unsqueeze(-1)).detach().exp()
+    return (prob * values).sum(dim=-1), done.labels.dot(values)
+
+
+def _few(batch: QueryBatch) -> QueryBatch:
+    """Some facts of a batch, a row each; their order in the batch is random already."""
+    number = torch.arange(min(RANKED_FACTS, batch.target.numel()), device=batch.head.device)
+    row = batch.row[number]
+    return QueryBatch(batch.head[row], batch.relation[row], number, batch.target[number], batch.fact[number])

@@ -1,0 +1,114 @@
+"""Which teachers are chosen for which relation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from torch_geometric_dsom.optional import require
+from torch_geometric_dsom.sampler import QuerySampler
+from torch_geometric_dsom.trainer.ensemble import fact_signals
+from torch_geometric_dsom.trainer.objective import DistillationObjective
+
+
+@dataclass(frozen=True)
+class SelectionShares:
+    """For which share of the facts of each relation each teacher is chosen, both directions together.
+
+    Args:
+        teachers (list[str]): Names of the teachers.
+        relations (list[str]): Labels of the relations.
+        share (Tensor): Share of facts for which a teacher is chosen, ``[R, K]``; NaN where a relation has no fact.
+        none (Tensor): Share of facts for which no teacher is chosen, ``[R]``.
+        count (Tensor): Facts of each relation, both directions counted, ``[R]``.
+    """
+
+    teachers: tuple[str, ...]
+    relations: tuple[str, ...]
+    share: Tensor
+    none: Tensor
+    count: Tensor
+
+    @property
+    def total(self) -> dict[str, float]:
+        """Share of all facts for which each teacher is chosen."""
+        weight = self.count / self.count.sum()
+        mean = (self.share.nan_to_num() * weight.unsqueeze(-1)).sum(dim=0)
+        return dict(zip(self.teachers, mean.tolist(), strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        shares = {
+            relation: dict(zip(self.teachers, row, strict=True))
+            for relation, row in zip(self.relations, self.share.tolist(), strict=True)
+        }
+        return {"total": self.total, "relations": shares, "count": self.count.tolist(), "none": self.none.tolist()}
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draws the shares as a picture, relations down and teachers across; needs the extra ``plot``.
+
+        Args:
+            path (path): Where to write it; the ending says in which format.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        figures = require("matplotlib.figure", extra="plot", user="SelectionShares.plot")
+        rows, columns = self.share.shape
+        figure = figures.Figure(figsize=(1.6 + 0.9 * columns, 1.2 + 0.32 * rows), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(self.share.numpy(), vmin=0.0, vmax=1.0, cmap="viridis", aspect="auto")
+        axes.set_xticks(range(columns), self.teachers, rotation=30, ha="right")
+        axes.set_yticks(range(rows), self.relations)
+        for row, values in enumerate(self.share.tolist()):
+            for column, value in enumerate(values):
+                colour = "black" if value > 0.6 else "white"
+                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=8)
+        figure.colorbar(image, label="share of facts for which the teacher is chosen")
+        figure.savefig(path, dpi=150)
+
+    def __str__(self) -> str:
+        width = max(len(name) for name in self.relations)
+        lines = [" " * width + "".join(f"  {name:>10}" for name in (*self.teachers, "none"))]
+        for name, row, none in zip(self.relations, self.share.tolist(), self.none.tolist(), strict=True):
+            lines.append(f"{name:<{width}}" + "".join(f"  {100 * value:8.1f} %" for value in (*row, none)))
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def selection_shares(
+    objective: DistillationObjective, facts: Tensor, relations: tuple[str, ...], batch_size: int = 256
+) -> SelectionShares:
+    """Asks the agent of an objective about facts; neither student nor agent learns from it.
+
+    Teachers that were trained on a fact are asked about it all the same: the answer tells what the agent would do.
+
+    Args:
+        objective (DistillationObjective): After training.
+        facts (Tensor): ``[E, 3]``, int64.
+        relations (tuple[str]): Labels of the :math:`R` relations.
+        batch_size (int): Queries a batch. (default: :obj:`256`)
+    """
+    sampler = QuerySampler(facts, len(relations), batch_size, max_facts=1, shuffle=False)
+    signals = fact_signals(objective.ensemble, sampler, objective.index, objective.temperature)
+    device = objective.ensemble.available.device
+    actions, kinds = [], []
+    for batch in sampler:
+        batch = batch.to(device)
+        one = signals.rows(batch.fact)
+        query, logits = objective.logits(batch.head, batch.relation)
+        teacher_logits = objective.ensemble.ask(batch.head, batch.relation, None, "selection")
+        groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, teacher_logits)
+        choice = objective.distil(query, logits, teacher_logits, batch, one, groups, objective.agent).choice
+        actions.append(choice.action)
+        kinds.append(batch.relation % len(relations))
+    action, kind = torch.cat(actions).float(), torch.cat(kinds)
+    count = torch.bincount(kind, minlength=len(relations)).cpu()
+    every = torch.cat([action, (action.sum(dim=-1, keepdim=True) == 0).float()], dim=-1)
+    mean = scatter(every, kind, dim_size=len(relations)).cpu() / count.unsqueeze(-1)  # 0 / 0 is NaN: nothing to tell
+    return SelectionShares(objective.state.teachers, relations, mean[:, :-1], mean[:, -1], count)

@@ -1,0 +1,204 @@
+"""From a configuration to the parts of a distillation: agent, lesson, objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.utils import degree
+
+from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, modalities, split_triples
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.nn import Scorer
+from torch_geometric_dsom.sampler import (
+    ConfidenceSampler,
+    QuerySampler,
+    RelationSampler,
+    RuleSampler,
+    SelectionState,
+    StaticSampler,
+    TeacherSampler,
+    UnlabelledSampler,
+    all_subsets,
+    best_sets,
+    rank_reward,
+)
+from torch_geometric_dsom.trainer.config import SINGLE, DSoMConfig
+from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson, filtered_probabilities
+from torch_geometric_dsom.trainer.objective import DistillationObjective, Lesson
+
+HELD_OUT_BATCH = 64
+Agent = TeacherSampler | RuleSampler
+Generators = Callable[[str], torch.Generator]
+
+
+def has_validation(data: Data) -> bool:
+    """Whether the graph has validation facts."""
+    return split_triples(data, "val").size(0) > 0
+
+
+def make_state(data: Data, names: Sequence[str], student: TailScorer) -> SelectionState:
+    """What the agent sees of a graph, its teachers and its student.
+
+    Args:
+        data (Data): A graph in the data contract.
+        names (list[str]): Names of the teachers.
+        student (Scorer or TailScorer): The student.
+    """
+    kinds = modalities(data)
+    presence = (
+        torch.stack([data[f"{name}_mask"] for name in kinds], dim=-1) if kinds else torch.empty(data.num_nodes, 0)
+    )
+    degrees = degree(data.edge_index.flatten(), data.num_nodes)
+    query_dim = student.interaction.query_dim if isinstance(student, Scorer) else 0
+    return SelectionState(names, presence, degrees, data.num_relations, query_dim)
+
+
+def make_agent(
+    config: DSoMConfig, data: Data, ensemble: Ensemble, state: SelectionState, generator: torch.Generator
+) -> Agent:
+    """Who picks the teachers, as the configuration says.
+
+    Args:
+        config (DSoMConfig): Read for :obj:`selection` and what belongs to it.
+        data (Data): A graph in the data contract.
+        ensemble (Ensemble): The teachers.
+        state (SelectionState): What the agent sees.
+        generator (torch.Generator): Source of its draws.
+
+    Raises:
+        ConfigError: If a teacher is named that is none, or validation facts are missing where they are needed.
+    """
+    count, selection = ensemble.num_teachers, config.selection
+    if selection == "reinforced":
+        return TeacherSampler(
+            count,
+            state.dim,
+            lr=config.agent_lr,
+            entropy_weight=config.entropy_weight,
+            generator=generator,
+            policy=config.policy,
+            gradient=config.gradient,
+            baseline=config.agent_baseline,
+            credit=config.credit,
+        )
+    if selection == "confidence":
+        return ConfidenceSampler(count, state.columns("max_prob"))
+    if selection == "best_per_relation":
+        return RelationSampler(best_on_validation(data, ensemble), state.columns("relation"))
+    if selection.startswith(SINGLE):
+        name = selection.removeprefix(SINGLE)
+        if name not in state.teachers:
+            raise ConfigError(f"selection: expected a teacher among {list(state.teachers)}, got '{name}'")
+        return StaticSampler(count, chosen=[state.teachers.index(name)])
+    return StaticSampler(count, prob=0.5 if selection == "random" else 1.0, generator=generator)
+
+
+@torch.no_grad()
+def best_on_validation(data: Data, ensemble: Ensemble) -> Tensor:
+    """For each relation the set of teachers that ranks its validation facts best, ``[2R, K]`` bool.
+
+    Args:
+        data (Data): A graph in the data contract.
+        ensemble (Ensemble): The teachers.
+
+    Raises:
+        ConfigError: If there are no validation facts.
+    """
+    if not has_validation(data):
+        raise ConfigError("selection: 'best_per_relation' expects a graph with validation facts, got none")
+    known = KnownAnswers.from_data(data, ("train", "val"))
+    rewards, relations = [], []
+    sampler = QuerySampler(split_triples(data, "val"), data.num_relations, HELD_OUT_BATCH, max_facts=1, shuffle=False)
+    for batch in sampler:
+        batch = batch.to(ensemble.available.device)
+        logits = ensemble.ask(batch.head, batch.relation)
+        prob, nothing = filtered_probabilities(logits, torch.zeros_like(logits[:, 0]), batch, known)
+        prob = prob * ensemble.available[batch.head].unsqueeze(-1)
+        subsets = all_subsets(ensemble.num_teachers, logits.device).expand(batch.head.numel(), -1, -1)
+        # Against a student that knows nothing: the same offset for every set but the empty one.
+        rewards.append(rank_reward(prob, nothing, batch.target, subsets, positive=False))
+        relations.append(batch.relation)
+    return best_sets(torch.cat(rewards), torch.cat(relations), 2 * data.num_relations)
+
+
+def make_lesson(
+    config: DSoMConfig,
+    data: Data,
+    ensemble: Ensemble,
+    agent: Agent,
+    index: NeighborIndex,
+    temperature: float,
+    generator: torch.Generator,
+) -> Lesson | None:
+    """How the agent learns, as the configuration says; a rule does not learn."""
+    if not isinstance(agent, TeacherSampler):
+        return None
+    held_out = config.reward_facts == "val" and has_validation(data)
+    if config.reward == "lookahead":
+        facts = split_triples(data, "val" if held_out else "train")
+        others = QuerySampler(facts, data.num_relations, batch_size=4 * HELD_OUT_BATCH, generator=generator)
+        return LookaheadLesson(agent, others, config.positive_reward)
+    known = KnownAnswers.from_data(data, ("train", "val"))
+    if not held_out:
+        return TrainingLesson(agent, config.reward, config.positive_reward, known)
+    sampler = QuerySampler(
+        split_triples(data, "val"), data.num_relations, HELD_OUT_BATCH, max_facts=1, generator=generator
+    )
+    signals = fact_signals(ensemble, sampler, index, temperature)
+    return HeldOutLesson(agent, sampler, signals, config.reward, config.positive_reward, known)
+
+
+def make_objective(
+    config: DSoMConfig,
+    data: Data,
+    student: TailScorer,
+    ensemble: Ensemble,
+    agent: Agent,
+    state: SelectionState,
+    loss: nn.Module,
+    sampler: QuerySampler,
+    generators: Generators,
+) -> DistillationObjective:
+    """The student's objective, as the configuration says.
+
+    Args:
+        config (DSoMConfig): The configuration.
+        data (Data): A graph in the data contract.
+        student (Scorer or TailScorer): Who learns.
+        ensemble (Ensemble): The teachers.
+        agent (TeacherSampler or RuleSampler): Who picks them.
+        state (SelectionState): What the agent sees.
+        loss (nn.Module): The distillation loss.
+        sampler (QuerySampler): Gives the training facts.
+        generators (callable): Gives the generator of the part of that name.
+    """
+    device = ensemble.available.device
+    index = NeighborIndex(data, config.neighbors, config.top_k).to(device)
+    temperature = float(getattr(loss, "temperature", 1.0))
+    folds = sampler.fold[: sampler.num_facts // 2]
+    facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds)
+    return DistillationObjective(
+        student,
+        ensemble,
+        sampler,
+        fact_signals(ensemble, facts, index, temperature, crossfit=bool(ensemble.fold_teachers)),
+        agent.to(device),
+        state.to(device),
+        index,
+        loss,
+        make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out")),
+        gamma=config.gamma,
+        warmup=config.warmup,
+        per_query=config.selection_per == "query",
+        unlabelled=UnlabelledSampler(data, generators("unlabelled")) if config.unlabelled > 0 else None,
+        unlabelled_share=config.unlabelled,
+        unlabelled_agent=StaticSampler(ensemble.num_teachers).to(device)
+        if config.unlabelled_selection == "all"
+        else None,
+        n3=config.student_fit.n3,
+    )
