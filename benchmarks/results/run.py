@@ -6,6 +6,7 @@ python benchmarks/results/run.py benchmarks/results/emoji_world.json
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -33,6 +34,7 @@ def main() -> None:
     study = json.loads(args.study.read_text(encoding="utf-8"))
     lines = args.study.with_suffix(".jsonl")
     data = load_dataset(study["dataset"])
+    environment()
     for seed in args.seeds or study["seeds"]:
         teachers = args.runs / args.study.stem / f"teachers-seed{seed}"
         for name, variant in study["variants"].items():
@@ -83,6 +85,7 @@ def teacher_record(trainer: DSoMTrainer, data: Any, seed: int) -> dict[str, Any]
     return {"variant": "teachers", "seed": seed, "test": scores, **environment()}
 
 
+@functools.cache  # of the code that was imported, even if the repository moves on meanwhile
 def environment() -> dict[str, Any]:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False

@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
     args = parser.parse_args()
     lines = HERE / "fake_mmkg.jsonl"
+    environment()
     if not args.tables:
         for seed in args.seeds:
             run(seed, lines)

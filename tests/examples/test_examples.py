@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -20,7 +22,12 @@ def test_emoji_world(tmp_path):
     assert len(re.findall(r"^  [123]\. .+  0\.\d+", shown, re.M)) == 6
 
 
-def test_distil_into_pyg(tmp_path):
-    shown = run("distil_into_pyg.py", "--epochs", "2", "--rank", "16", "--hidden", "16", "--root", str(tmp_path))
+@pytest.mark.parametrize("name", ["distil_into_pyg.py", "distil_into_pykeen.py"])
+def test_forty_lines_put_the_loss_into_another_librarys_model(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("DSOM_HOME", str(tmp_path))
+    if "pykeen" in name:
+        pytest.importorskip("pykeen")
+    assert len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) <= 40
+    shown = run(name, "--epochs", "2", "--rank", "16")
     plain, distilled = (float(x) for x in re.findall(r"gamma \S+: test MRR (0\.\d+)", shown))
     assert distilled > plain > 0  # the loss changes the model, for the better from the first epochs on

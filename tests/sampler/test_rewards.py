@@ -6,6 +6,7 @@ import torch
 
 from torch_geometric_dsom.sampler import (
     all_subsets,
+    first_order_reward,
     influence_reward,
     inverse_rank,
     lookahead_reward,
@@ -74,6 +75,13 @@ def test_influence_is_the_slope_of_the_cross_entropy_along_a_distillation_step()
     found = influence_reward(teachers, student, target, action, positive=False)
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.allclose(influence_reward(teachers, student, target, action), expected.clamp_min(0), atol=1e-5)
+
+
+def test_first_order_reward_by_hand():
+    student, teachers = torch.tensor([1.0, 1.0, 1.0]), torch.tensor([[0.5, 2.0]] * 3)
+    action = torch.tensor([[True, False], [True, True], [False, False]])
+    assert first_order_reward(student, teachers, action, positive=False).tolist() == [0.5, -0.25, 0.0]
+    assert first_order_reward(student, teachers, action).tolist() == [0.5, 0.0, 0.0]
 
 
 def test_lookahead_is_linear_in_the_direction():

@@ -1,7 +1,8 @@
 import torch
 
+from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, ModalityTeacher
-from torch_geometric_dsom.trainer import DSoMConfig
+from torch_geometric_dsom.trainer import DSoMConfig, FitConfig, fit_expert
 from torch_geometric_dsom.trainer.experts import availability, make_experts
 
 
@@ -19,3 +20,14 @@ def test_a_teacher_of_a_modality_is_asked_only_where_it_is(small_graph):
     available = availability(small_graph, {"structure": None, "image": None, "fused": None})
     assert torch.equal(available[:, 1], small_graph.image_mask)
     assert available[:, [0, 2]].all()
+
+
+def test_a_teacher_in_one_call_learns_and_is_frozen(small_graph):
+    before = torch.get_rng_state()
+    expert = ModalityTeacher.from_data(small_graph, ["text"], rank=16, hidden_dim=32)
+    config = FitConfig(batch_size=64, max_facts=1, lr=5e-3)
+    weak = fit_expert(ModalityTeacher.from_data(small_graph, ["text"], rank=16, hidden_dim=32), small_graph, epochs=1)
+    teacher = fit_expert(expert, small_graph, epochs=40, config=config, progress=False)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not any(p.requires_grad for p in teacher.parameters())
+    assert evaluate(teacher, small_graph).mrr > max(0.3, evaluate(weak, small_graph).mrr)

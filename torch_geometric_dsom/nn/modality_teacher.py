@@ -101,6 +101,7 @@ class ModalityTeacher(Scorer):
             self.project[name] = projection(x.size(1), hidden_dim, interaction.entity_dim)
         free = {"missing": ~seen, "all": torch.ones_like(seen), "none": torch.zeros_like(seen)}[structure]
         self.register_buffer("row_free", free.nonzero().flatten(), persistent=False)
+        self.relation = nn.Parameter(torch.empty(2 * num_relations, interaction.relation_dim))
         self.entity = nn.Parameter(torch.empty(int(free.sum()), interaction.entity_dim))
         self.reset_parameters()
 
@@ -147,6 +148,10 @@ class ModalityTeacher(Scorer):
             projected = self.project[name](getattr(self, f"x_{name}"))
             table = table.index_add(0, getattr(self, f"row_{name}"), projected)
         return table
+
+    def relation_table(self) -> Tensor:
+        """The relation vectors, inverse ones behind, ``[2R, relation_dim]``."""
+        return self.relation
 
     def extra_repr(self) -> str:
         """What ``repr`` shows."""

@@ -46,7 +46,7 @@ def make_interaction(config: Mapping[str, Any] | str, rank: int | None = None) -
         >>> make_interaction("transe", rank=4)
         TransEInteraction(rank=4, p=2.0, normalize=False)
         >>> make_interaction({"name": "rotate", "rank": 2})
-        RotatEInteraction(rank=2)
+        RotatEInteraction(rank=2, margin=0.0)
     """
     options: dict[str, Any] = {"name": config, "rank": rank} if isinstance(config, str) else dict(config)
     name = options.pop("name", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ class RotatEInteraction(Interaction):
     Args:
         rank (int): Number of complex dimensions :math:`d`; entity tables have :math:`2d` columns, relations :math:`d`
             angles in radians.
+        margin (float): A constant added to all scores, which ranks and a softmax do not notice. (default: :obj:`0.0`)
 
     Example:
         >>> import math, torch
@@ -32,8 +34,9 @@ class RotatEInteraction(Interaction):
 
     name = "rotate"
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int, margin: float = 0.0) -> None:
         super().__init__(rank, 2 * rank, rank)
+        self.margin = margin
 
     def query(self, head: Tensor, relation: Tensor) -> Tensor:
         """The head, turned by the relation's angles."""
@@ -41,12 +44,12 @@ class RotatEInteraction(Interaction):
 
     def score(self, query: Tensor, table: Tensor) -> Tensor:
         """Negative Euclidean distances."""
-        return negative_distance(query, table, 2.0)
+        return self.margin + negative_distance(query, table, 2.0)
 
     def score_facts(self, query: Tensor, tail: Tensor) -> Tensor:
         """Negative Euclidean distances of pairs."""
         distance: Tensor = torch.linalg.vector_norm(query - tail, dim=-1)
-        return -distance
+        return self.margin - distance
 
     def inverse(self, relation: Tensor) -> Tensor:
         """The opposite angles."""
@@ -55,6 +58,10 @@ class RotatEInteraction(Interaction):
     def penalty(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """N3 of head and tail; an angle has no size to keep small."""
         return super().penalty(head, relation.new_zeros(relation.shape), tail)
+
+    def config(self) -> dict[str, Any]:
+        """Name and arguments, plain values."""
+        return {**super().config(), "margin": self.margin}
 
     def reset_relation(self, table: Tensor, scale: float, generator: torch.Generator) -> None:
         """Draws angles uniformly from the whole circle."""

@@ -14,9 +14,10 @@ from torch_geometric_dsom.nn.interaction import Interaction
 
 
 class Scorer(nn.Module, ABC):
-    r"""What every scorer shares: a relation table, and all that follows from an entity table and an interaction.
+    r"""What every scorer shares: all that follows from two tables and an interaction.
 
-    Subclasses build their parameters, call :meth:`reset_parameters` and give :meth:`entity_table`.
+    Subclasses build their parameters, call :meth:`reset_parameters` and give :meth:`entity_table` and
+    :meth:`relation_table`.
 
     Args:
         num_entities (int): Number of entities :math:`N`.
@@ -52,7 +53,6 @@ class Scorer(nn.Module, ABC):
         self.dropout = dropout
         self.init_scale = init_scale
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
-        self.relation = nn.Parameter(torch.empty(2 * num_relations, interaction.relation_dim))
 
     @property
     def rank(self) -> int:
@@ -62,6 +62,10 @@ class Scorer(nn.Module, ABC):
     @abstractmethod
     def entity_table(self) -> Tensor:
         """The entity vectors, ``[N, entity_dim]``."""
+
+    @abstractmethod
+    def relation_table(self) -> Tensor:
+        """The relation vectors, inverse ones behind, ``[2R, relation_dim]``."""
 
     @abstractmethod
     def reset_parameters(self) -> None:
@@ -86,7 +90,7 @@ class Scorer(nn.Module, ABC):
             Tensor: ``[B, query_dim]``.
         """
         table = self.entity_table() if table is None else table
-        return self.drop(self.interaction.query(self.drop(table[head]), self.relation[rel]))
+        return self.drop(self.interaction.query(self.drop(table[head]), self.relation_table()[rel]))
 
     def score(self, query: Tensor, table: Tensor) -> Tensor:
         """Scores of query vectors against an entity table, ``[B, query_dim]`` and ``[C, entity_dim]`` to ``[B, C]``."""
@@ -119,7 +123,7 @@ class Scorer(nn.Module, ABC):
             Tensor: A scalar.
         """
         table = self.entity_table() if table is None else table
-        return self.interaction.penalty(table[head], self.relation[rel], table[tail])
+        return self.interaction.penalty(table[head], self.relation_table()[rel], table[tail])
 
     def forward(self, head: Tensor, rel: Tensor, tail: Tensor) -> Tensor:
         """Scores of whole facts, ``[B]``, relations in :math:`[0, 2R)`."""
@@ -136,7 +140,7 @@ class Scorer(nn.Module, ABC):
         was_training = self.training
         table = self.eval().entity_table()
         self.train(was_training)
-        frozen = EmbeddingScorer.from_tables(table, self.relation, copy.deepcopy(self.interaction))
+        frozen = EmbeddingScorer.from_tables(table, self.relation_table(), copy.deepcopy(self.interaction))
         return frozen.eval().requires_grad_(False)
 
 
@@ -177,6 +181,7 @@ class EmbeddingScorer(Scorer):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_entities, num_relations, interaction, dropout, init_scale, generator)
+        self.relation = nn.Parameter(torch.empty(2 * num_relations, interaction.relation_dim))
         self.entity = nn.Parameter(torch.empty(num_entities, interaction.entity_dim))
         self.reset_parameters()
 
@@ -207,6 +212,10 @@ class EmbeddingScorer(Scorer):
     def entity_table(self) -> Tensor:
         """The entity vectors, ``[N, entity_dim]``."""
         return self.entity
+
+    def relation_table(self) -> Tensor:
+        """The relation vectors, inverse ones behind, ``[2R, relation_dim]``."""
+        return self.relation
 
     def config(self) -> dict[str, Any]:
         """Sizes and interaction as plain values, see :func:`~torch_geometric_dsom.nn.make_scorer`."""

@@ -3,6 +3,7 @@
 from torch_geometric_dsom.trainer.compare import Comparison, compare
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.dsom import DSoMTrainer
+from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
@@ -19,6 +20,7 @@ __all__ = [
     "Prediction",
     "SelectionShares",
     "compare",
+    "fit_expert",
     "fit_scorer",
     "predict",
     "selection_shares",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import modalities
-from torch_geometric_dsom.nn import SCORERS, ModalityTeacher, Scorer, make_interaction
+from torch_geometric_dsom.data import KnownAnswers, modalities, split_triples, validate
+from torch_geometric_dsom.evaluation import evaluate
+from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, ModalityTeacher, Scorer, make_interaction
+from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.fit import FitConfig, fit_scorer
+from torch_geometric_dsom.trainer.objective import CrossEntropyObjective
 
 STRUCTURE, FUSED = "structure", "fused"
 
@@ -53,3 +58,42 @@ def availability(data: Data, teachers: Mapping[str, object]) -> Tensor:
     known = set(modalities(data))
     everywhere = torch.ones(data.num_nodes, dtype=torch.bool)
     return torch.stack([data[f"{name}_mask"] if name in known else everywhere for name in teachers], dim=-1)
+
+
+def fit_expert(
+    expert: Scorer, data: Data, epochs: int | None = None, config: FitConfig | None = None, progress: bool | None = None
+) -> EmbeddingScorer:
+    """Trains a scorer by cross-entropy, as the trainer trains its experts, and freezes it: a teacher in one call.
+
+    Args:
+        expert (Scorer): What is trained, in place, such as a
+            :class:`~torch_geometric_dsom.nn.ModalityTeacher`.
+        data (Data): A graph in the data contract; its validation facts, where there are any, choose the epoch.
+        epochs (int, optional): Epochs at most; those of the configuration if :obj:`None`.
+        config (FitConfig, optional): How to train; how :class:`~torch_geometric_dsom.DSoMTrainer` trains modality
+            experts if :obj:`None`.
+        progress (bool, optional): Whether to show a progress bar; :obj:`None` shows it on a terminal.
+
+    Returns:
+        EmbeddingScorer: The trained scorer as plain tables, without gradients.
+
+    Example:
+        >>> from torch_geometric_dsom.datasets import FakeMMKG
+        >>> from torch_geometric_dsom.nn import ModalityTeacher
+        >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
+        >>> expert = ModalityTeacher.from_data(data, ["text"], rank=4, hidden_dim=8)
+        >>> fit_expert(expert, data, epochs=1, progress=False).num_entities
+        60
+    """
+    validate(data)
+    config = DSoMConfig().teacher_fit if config is None else config
+    config = config if epochs is None else replace(config, epochs=epochs)
+    sampler = QuerySampler(data, batch_size=config.batch_size, max_facts=config.max_facts)
+    known = KnownAnswers.from_data(data, splits=("train", "val"))
+
+    def validate_mrr() -> float:
+        return evaluate(expert.freeze(), data, split="val", known=known).mrr
+
+    check = validate_mrr if split_triples(data, "val").size(0) > 0 else None
+    fit_scorer(expert, sampler, CrossEntropyObjective(expert, config.n3), config, check, "teacher", progress)
+    return expert.freeze()
