@@ -67,17 +67,25 @@ def main() -> None:
 
 
 def with_teachers(data: Any, seed: int, directory: Path, options: dict[str, Any]) -> tuple[DSoMTrainer, bool]:
-    """A trainer whose teachers are those of this seed, trained once for all variants."""
+    """A trainer whose teachers are those of this seed, trained once for all variants; whether they were trained now."""
     trainer = DSoMTrainer(seed=seed, **options)
-    if directory.exists():
-        trainer.teachers = DSoMTrainer.load(directory).teachers
-        return trainer, False
-    maker = DSoMTrainer(seed=seed)
-    maker.fit_teachers(data)
-    maker.fit_student(data, epochs=1)  # a save needs a student
-    maker.save(directory)
-    trainer.teachers = maker.teachers
-    return trainer, True
+    fresh = not directory.exists()
+    if fresh:
+        maker = DSoMTrainer(seed=seed)
+        maker.fit_teachers(data)
+        maker.fit_student(data, epochs=1)  # a save needs a student
+        maker.save(directory)
+    kept = DSoMTrainer.load(directory)
+    trainer.teachers = kept.teachers
+    folds = trainer.config.crossfit
+    parts = [directory.with_name(f"{directory.name}-fold{fold}of{folds}") for fold in range(folds)]
+    if not all(part.exists() for part in parts):
+        fresh = True
+        for part, teachers in zip(parts, trainer.fit_fold_teachers(data), strict=True):
+            kept.teachers = teachers
+            kept.save(part)
+    trainer.fold_teachers = [DSoMTrainer.load(part).teachers for part in parts]
+    return trainer, fresh
 
 
 def teacher_record(trainer: DSoMTrainer, data: Any, seed: int) -> dict[str, Any]:
