@@ -54,15 +54,17 @@ class PyGInteraction(Interaction):
     """The scoring function of any model of PyG that looks up rows of embeddings, called on pairs.
 
     The model's ``forward`` is run with other tables in place of its own, in chunks, so that no more than a fixed number
-    of vectors is gathered at once. That is slower than a product, and right for every model. Whatever else the model
-    has learned is used as it is. An extra column of the relation says whether head and tail are to be swapped, so that
+    of vectors is gathered at once. That is slower than a product. Whatever else the model has learned is used as it is;
+    but nothing else may belong to single entities or relations, and forward may only look up rows: both are checked
+    once, with random values, for scores would be wrong without notice. An extra column of the relation says whether head and tail are to be swapped, so that
     inverse queries are answered by the model's scores of all heads.
 
     Args:
         model (KGEModel): The model; it is not copied.
 
     Raises:
-        ConfigError: If the model keeps no embeddings of entities and relations.
+        ConfigError: If the model keeps no embeddings of entities and relations, or its scores depend on more than the
+            rows of those that belong to the fact.
 
     Example:
         >>> from torch_geometric.nn.kge import DistMult
@@ -85,6 +87,7 @@ class PyGInteraction(Interaction):
         self.widths = widths
         self.node_names = nodes
         self.rel_names = relations
+        self._check()
 
     def query(self, head: Tensor, relation: Tensor) -> Tensor:
         """Both side by side: the model wants them whole."""
@@ -116,19 +119,51 @@ class PyGInteraction(Interaction):
         """What it is; it cannot be built again from this."""
         return {"name": self.name, "model": type(self.model).__name__}
 
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Compares scores on other tables with the model's own, all its parameters drawn at random for the moment."""
+        generator = torch.Generator().manual_seed(0)
+        values = {
+            key: torch.randn(value.shape, generator=generator).to(value) for key, value in self.model.named_parameters()
+        }
+        nodes = torch.cat([values[f"{key}.weight"] for key in self.node_names], dim=-1)
+        relations = torch.cat([values[f"{key}.weight"] for key in self.rel_names], dim=-1)
+        each = torch.arange(4, device=nodes.device)
+        head, rel, tail = -1 - each % nodes.size(0), -1 - each % relations.size(0), each.flip(0) % nodes.size(0)
+        head, rel = head % nodes.size(0), rel % relations.size(0)
+        query = torch.cat([nodes[head], relations[rel], relations.new_zeros(4, 1)], dim=-1)
+        modes = [(part, part.training) for part in self.model.modules()]
+        self.model.eval()
+        try:
+            expected = torch.func.functional_call(self.model, values, (head, rel, tail))
+            same = torch.allclose(self._call(query, nodes[tail], each, each, values), expected, rtol=1e-3, atol=1e-4)
+        except IndexError:  # a table of its own was asked for a row by our numbers
+            same = False
+        finally:
+            for part, mode in modes:
+                part.training = mode
+        if not same:
+            raise ConfigError(
+                f"model: expected scores that depend on rows of {self.node_names} and {self.rel_names} alone, got "
+                f"{type(self.model).__name__}, which has other values of single entities or relations, or reads whole "
+                "tables"
+            )
+
     def _pairs(self, query: Tensor, table: Tensor) -> Tensor:
         rows, count = query.size(0), table.size(0)
         row = torch.arange(rows, device=query.device).repeat_interleave(count)
         column = torch.arange(count, device=query.device).repeat(rows)
         return self._call(query, table, row, column).view(rows, count)
 
-    def _call(self, query: Tensor, table: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    def _call(
+        self, query: Tensor, table: Tensor, row: Tensor, column: Tensor, values: dict[str, Tensor] | None = None
+    ) -> Tensor:
         """Scores of query ``row[i]`` with entity ``column[i]``, by the model's forward on other tables."""
         head, relation = query.split([self.entity_dim, self.relation_dim], dim=-1)
         nodes = torch.cat([head, table])
         tables = dict(zip(self.node_names, self._cut(nodes, self.node_names), strict=True))
         tables |= dict(zip(self.rel_names, self._cut(relation[:, :-1], self.rel_names), strict=True))
-        weights = {f"{key}.weight": value for key, value in tables.items()}
+        weights = {**(values or {}), **{f"{key}.weight": value for key, value in tables.items()}}
         swapped = relation[row, -1].detach() > 0.5
         tail = query.size(0) + column
         first, second = torch.where(swapped, tail, row), torch.where(swapped, row, tail)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pykeen.nn.modules import Interaction as PyKEENModule
 from pykeen.nn.modules import RotatEInteraction, interaction_resolver
+from pykeen.utils import get_batchnorm_modules
 from torch import Tensor
 
 from torch_geometric_dsom.errors import ConfigError
@@ -82,10 +83,14 @@ class PyKEENInteraction(Interaction):
 
     def score(self, query: Tensor, table: Tensor) -> Tensor:
         """The interaction's scores of all pairs."""
+        if query.size(0) == 0 or table.size(0) == 0:  # not every interaction can score nothing
+            return query.new_zeros(query.size(0), table.size(0))
         head, relation = query.split([self.entity_dim, self.relation_dim], dim=-1)
         h = self._parts(head, self.entity_shapes, self.interaction.head_indices, 1)
         r = self._relation(relation, 1)
-        step = max(1, CHUNK // max(query.size(0) * max(self.entity_dim, self.relation_dim), 1))
+        step = max(1, CHUNK // (query.size(0) * max(self.entity_dim, self.relation_dim)))
+        if self.training and get_batchnorm_modules(self.interaction):
+            step = table.size(0)  # statistics of a chunk would not be those of the batch
         parts = []
         for some in table.split(step):
             t = self._parts(some, self.entity_shapes, self.interaction.tail_indices, 0)

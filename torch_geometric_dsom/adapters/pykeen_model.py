@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pykeen.models import Model
 from pykeen.nn.modules import Interaction as PyKEENModule
+from pykeen.utils import get_batchnorm_modules
 from torch import Tensor, nn
 
 from torch_geometric_dsom.adapters.pykeen_interaction import CHUNK, PyKEENInteraction
@@ -96,20 +97,21 @@ class PyKEENScorer(nn.Module):
         if self.training or self._moved:  # constraints, where the model has some; once more after the last step
             self.model.post_parameter_update()
             self._moved = self.training
+        count = self.num_entities if candidates is None else candidates.numel()
+        if head.numel() == 0 or count == 0:  # not every model can score nothing
+            return torch.zeros(head.numel(), count, device=self.model.device)
         relation, inverse = rel % self.num_relations, rel >= self.num_relations
         if self.model.use_inverse_triples:  # PyKEEN numbers them in turns
             return self._tails(torch.stack([head, 2 * relation + inverse], dim=-1), candidates)
         forth, back = (~inverse).nonzero().flatten(), inverse.nonzero().flatten()
         parts = []
-        if forth.numel() > 0 or back.numel() == 0:
+        if forth.numel() > 0:
             parts.append(self._tails(torch.stack([head, relation], dim=-1)[forth], candidates))
         if back.numel() > 0:
             parts.append(self._heads(torch.stack([relation, head], dim=-1)[back], candidates))
         return torch.cat(parts)[torch.cat([forth, back]).argsort()]
 
     def _tails(self, pairs: Tensor, candidates: Tensor | None) -> Tensor:
-        if pairs.size(0) == 0:
-            return self._nothing(candidates)
         scores: Tensor = self.model.score_t(pairs, slice_size=self._slice(pairs), tails=candidates)
         return scores
 
@@ -117,11 +119,10 @@ class PyKEENScorer(nn.Module):
         scores: Tensor = self.model.score_h(pairs, slice_size=self._slice(pairs), heads=candidates)
         return scores
 
-    def _nothing(self, candidates: Tensor | None) -> Tensor:
-        return next(self.parameters()).new_zeros(0, self.num_entities if candidates is None else candidates.numel())
-
     def _slice(self, pairs: Tensor) -> int | None:
         """Entities at a time, so that a model that broadcasts stays within bounds; all at once where they fit."""
+        if self.training and get_batchnorm_modules(self.model):
+            return None  # statistics of a slice would not be those of the batch
         parts = [
             *getattr(self.model, "entity_representations", ()),
             *getattr(self.model, "relation_representations", ()),
