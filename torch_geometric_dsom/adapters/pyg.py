@@ -55,9 +55,9 @@ class PyGInteraction(Interaction):
 
     The model's ``forward`` is run with other tables in place of its own, in chunks, so that no more than a fixed number
     of vectors is gathered at once. That is slower than a product. Whatever else the model has learned is used as it is;
-    but nothing else may belong to single entities or relations, and forward may only look up rows: both are checked
-    once, with random values, for scores would be wrong without notice. An extra column of the relation says whether head and tail are to be swapped, so that
-    inverse queries are answered by the model's scores of all heads.
+    but nothing else may belong to single entities or relations, and forward may only look up rows. Both are checked
+    once, with random values, for scores would be wrong without notice. An extra column of the relation says whether
+    head and tail are to be swapped, so that inverse queries are answered by the model's scores of all heads.
 
     Args:
         model (KGEModel): The model; it is not copied.
@@ -128,9 +128,8 @@ class PyGInteraction(Interaction):
         }
         nodes = torch.cat([values[f"{key}.weight"] for key in self.node_names], dim=-1)
         relations = torch.cat([values[f"{key}.weight"] for key in self.rel_names], dim=-1)
-        each = torch.arange(4, device=nodes.device)
-        head, rel, tail = -1 - each % nodes.size(0), -1 - each % relations.size(0), each.flip(0) % nodes.size(0)
-        head, rel = head % nodes.size(0), rel % relations.size(0)
+        each = torch.arange(4, device=nodes.device)  # facts whose own numbers differ from those of our rows
+        head, rel, tail = (-1 - each) % nodes.size(0), (-1 - each) % relations.size(0), (3 - each) % nodes.size(0)
         query = torch.cat([nodes[head], relations[rel], relations.new_zeros(4, 1)], dim=-1)
         modes = [(part, part.training) for part in self.model.modules()]
         self.model.eval()

@@ -1,6 +1,10 @@
 """Data sets, each a PyG data set with one graph in the data contract, and the readers they are made with."""
 
 from torch_geometric_dsom.datasets.base import MMKGDataset, default_root
+from torch_geometric_dsom.datasets.benchmark_graph import BenchmarkGraph
+from torch_geometric_dsom.datasets.benchmarks import DB15K, MKGW, MKGY, WN9, WN18, FB15k237
+from torch_geometric_dsom.datasets.carve import carve_validation
+from torch_geometric_dsom.datasets.download import RemoteFile, fetch
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
 from torch_geometric_dsom.datasets.fake import FakeMMKG
 from torch_geometric_dsom.datasets.registry import DATASETS, load_dataset
@@ -8,10 +12,20 @@ from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 
 __all__ = [
     "DATASETS",
+    "DB15K",
+    "MKGW",
+    "MKGY",
+    "WN9",
+    "WN18",
+    "BenchmarkGraph",
     "EmojiWorld",
+    "FB15k237",
     "FakeMMKG",
     "MMKGDataset",
+    "RemoteFile",
+    "carve_validation",
     "default_root",
+    "fetch",
     "load_dataset",
     "read_columns",
     "read_triples",

@@ -84,6 +84,11 @@ class MMKGDataset(InMemoryDataset):
         """Name of the file in ``processed_dir``."""
         return [f"{self.split}.safetensors"]
 
+    @property
+    def recipe(self) -> str:
+        """What the processed graph depends on beside split and ``pre_transform``."""
+        return ""
+
     def build(self) -> Data:
         """The graph, made from the raw files.
 
@@ -94,8 +99,8 @@ class MMKGDataset(InMemoryDataset):
 
     def _load_or_build(self) -> Data:
         path = Path(self.processed_paths[0])
-        recipe = repr(self.pre_transform)
-        key = f"{type(self).__name__} {self.split} of {__version__}, pre_transform={recipe}"
+        recipe = f"pre_transform={self.pre_transform!r}" + (f", {self.recipe}" if self.recipe else "")
+        key = f"{type(self).__name__} {self.split} of {__version__}, {recipe}"
         nameless = re.search(r" at 0x[0-9a-fA-F]+", recipe) is not None  # an address tells nothing about what it does
         kept = None if self.force_reload or nameless else load_data(path, key)
         if kept is not None:

@@ -8,10 +8,13 @@ import os
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset
+from torch_geometric_dsom.datasets.benchmarks import DB15K, MKGW, MKGY, WN9, WN18, FB15k237
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
 from torch_geometric_dsom.errors import ConfigError
 
-DATASETS: dict[str, type[MMKGDataset]] = {"EmojiWorld": EmojiWorld}
+DATASETS: dict[str, type[MMKGDataset]] = {
+    cls.__name__: cls for cls in (EmojiWorld, DB15K, MKGW, MKGY, FB15k237, WN18, WN9)
+}
 
 
 def load_dataset(name: str, root: str | os.PathLike[str] | None = None) -> Data:

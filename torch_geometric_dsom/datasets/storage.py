@@ -108,5 +108,7 @@ def _checksum(tensors: dict[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         value = tensors[name]
         total = zlib.crc32(f"{name} {value.dtype} {tuple(value.shape)}".encode(), total)
-        total = zlib.crc32(value.reshape(-1).view(torch.uint8).numpy().data, total)
+        flat = value.reshape(-1)
+        flat = flat.as_strided(flat.shape, (1,))  # a single value may have any stride, which a view as bytes refuses
+        total = zlib.crc32(flat.view(torch.uint8).numpy().data, total)
     return f"{total:08x}"
