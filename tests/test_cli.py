@@ -116,3 +116,21 @@ def test_the_module_runs_and_tells_its_version():
     assert shown.stdout.strip() == __version__
     for name in ("train", "evaluate", "predict"):
         assert "Example: torch-geometric-dsom" in call(name, "--help").output
+
+
+def test_a_folder_of_facts_becomes_a_trained_student_in_one_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DSOM_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    ring = "".join(f"e{i}\tnear\te{(i + s) % 30}\n" for i in range(30) for s in (1, 2, 5))
+    (folder / "train.tsv").write_text(ring, encoding="utf-8")
+    out = tmp_path / "run"
+    main_options = ["--dataset", str(folder), "--epochs", "2", "--rank", "4", "--set", "teacher_fit.epochs=2"]
+    with pytest.raises(SystemExit) as done:
+        main(["train", *main_options, "--out", str(out)])
+    assert done.value.code in (0, None)
+    assert "DSoM student" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as done:
+        main(["predict", "--run", str(out), "--head", "e3", "--relation", "near", "-k", "2"])
+    assert done.value.code in (0, None)
+    assert capsys.readouterr().out.count("(e") == 2

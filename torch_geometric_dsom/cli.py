@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 MODEL, RESULTS, TABLE, HISTORY = "model", "results.json", "results.txt", "history.jsonl"
 
-DatasetOption = Annotated[str, typer.Option(help="Name of the dataset.")]
+DatasetOption = Annotated[str, typer.Option(help="Name of the dataset, or a folder with train.tsv.")]
 RootOption = Annotated[Path | None, typer.Option(help="Where the dataset's files are kept.")]
 RunOption = Annotated[Path, typer.Option(help="Folder that train left.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -87,7 +87,7 @@ def train(
     trainer = DSoMTrainer(seed=seed, **options)
     if epochs is not None and epochs < 1:
         raise ConfigError(f"epochs: expected a positive number, got {epochs}")
-    out = out if out is not None else Path("runs") / f"{dataset}-seed{seed}"
+    out = out if out is not None else Path("runs") / f"{Path(dataset).name}-seed{seed}"
     check_run_folder(out)
     data = load_dataset(dataset, root)
 

@@ -7,6 +7,8 @@ from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
 from torch_geometric_dsom.datasets.fake import FakeMMKG
+from torch_geometric_dsom.datasets.folder import MMKGFolder
+from torch_geometric_dsom.datasets.from_triples import from_triples
 from torch_geometric_dsom.datasets.registry import DATASETS, load_dataset
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 
@@ -22,10 +24,12 @@ __all__ = [
     "FB15k237",
     "FakeMMKG",
     "MMKGDataset",
+    "MMKGFolder",
     "RemoteFile",
     "carve_validation",
     "default_root",
     "fetch",
+    "from_triples",
     "load_dataset",
     "read_columns",
     "read_triples",

@@ -40,7 +40,7 @@ def read_columns(path: str | os.PathLike[str], names: Sequence[str]) -> list[tup
         ...     read_columns(Path(folder, "kinds.tsv"), ["entity", "kind"])
         [('ada', 'person'), ('zurich', 'city')]
     """
-    return [row for _, row in _rows(path, _read_text(path), names)]
+    return [row for _, row in _rows(path, read_text(path), names)]
 
 
 def read_triples(
@@ -77,7 +77,7 @@ def read_triples(
         >>> edge_index.tolist(), edge_type.tolist()
         ([[0, 2], [1, 0]], [0, 1])
     """
-    text = _read_text(path)
+    text = read_text(path)
     limits = np.array([num_entities, num_relations, num_entities])
     ids = _parse_integers(text) if entities is None and relations is None else None
     if ids is None or ((ids < 0) | (ids >= limits)).any():
@@ -98,7 +98,8 @@ def read_triples(
     return triples[:, [0, 2]].t().contiguous(), triples[:, 1].contiguous()
 
 
-def _read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a UTF-8 file, without its byte order mark; what cannot be read is told with file and line."""
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:

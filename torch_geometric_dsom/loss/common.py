@@ -23,8 +23,10 @@ def check_reduction(reduction: str) -> None:
         raise ConfigError(f"reduction: expected one of {list(REDUCTIONS)}, got '{reduction}'")
 
 
-def check_logits(student: Tensor, teacher: Tensor, groups: GroupRows | Tensor | None) -> None:
-    """Refuses logits and groups whose shapes disagree."""
+def check_logits(
+    student: Tensor, teacher: Tensor, groups: GroupRows | Tensor | None, needs_groups: bool = False
+) -> None:
+    """Refuses logits and groups whose shapes disagree, and missing groups where there is no loss without them."""
     if student.dim() != 2 or student.shape != teacher.shape:
         raise ConfigError(
             "student_logits, teacher_logits: expected one shape [B, N], "
@@ -35,7 +37,10 @@ def check_logits(student: Tensor, teacher: Tensor, groups: GroupRows | Tensor | 
             raise ConfigError(
                 f"groups: expected a bool mask {list(student.shape)}, got {groups.dtype} {list(groups.shape)}"
             )
-    elif groups is not None and groups.num_rows != student.size(0):
+    elif groups is None:
+        if needs_groups:
+            raise ConfigError(f"groups: expected GroupRows or a bool mask {list(student.shape)}, got None")
+    elif groups.num_rows != student.size(0):
         raise ConfigError(f"groups: expected {student.size(0)} rows, got {groups.num_rows}")
 
 
@@ -47,6 +52,9 @@ def as_float(logits: Tensor) -> Tensor:
 def reduce(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """Weighs the losses of queries ``[B]`` and reduces them; the mean divides by :math:`B`.
 
+    Raises:
+        ConfigError: If the reduction is unknown, or there is not one weight a query.
+
     Example:
         >>> import torch
         >>> reduce(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.5]), "sum")
@@ -54,6 +62,9 @@ def reduce(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """
     check_reduction(reduction)
     if weight is not None:
+        if weight.shape != loss.shape:
+            # A column would silently weigh every query by every weight.
+            raise ConfigError(f"weight: expected one for each query, {list(loss.shape)}, got {list(weight.shape)}")
         loss = loss * weight
     if reduction == "none":
         return loss

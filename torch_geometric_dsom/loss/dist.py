@@ -41,14 +41,14 @@ def dist_loss(
 
     where the last term, the paper's intra-class relation, correlates the batch for each entity. Without groups
     :math:`\mathcal N` is everything, as in the paper. A part with fewer than two entities, or in which one side does
-    not vary, counts as zero.
+    not vary beyond rounding, counts as zero; so does the intra-class term of a single query.
 
     Args:
         student_logits (Tensor): ``[B, N]``; half floats are computed in float32.
         teacher_logits (Tensor): ``[B, N]``.
         groups (GroupRows or Tensor, optional): Neighbours, as rows or as a bool mask ``[B, N]``.
-        alpha (float): Weight inside the groups. (default: :obj:`1.0`)
-        beta (float): Weight outside the groups. (default: :obj:`1.0`)
+        alpha (float): Weight inside the groups, of everything without groups. (default: :obj:`1.0`)
+        beta (float): Weight outside the groups; not used without groups. (default: :obj:`1.0`)
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
         weight (Tensor, optional): Weight of each query, ``[B]``; not of the intra-class term.
         reduction (str): ``"mean"``, ``"sum"`` or ``"none"``. (default: :obj:`"mean"`)
@@ -58,8 +58,8 @@ def dist_loss(
         Tensor: A scalar, or ``[B]`` with ``reduction="none"``.
 
     Raises:
-        ConfigError: If shapes disagree, the temperature is not positive, the reduction is unknown, or an intra-class
-            term, which is none of a single query, is asked for without a reduction.
+        ConfigError: If shapes disagree, the temperature is not positive, the reduction is unknown, ``intra`` is
+            negative, or an intra-class term, which is none of a single query, is asked for without a reduction.
 
     Example:
         >>> import torch
@@ -69,8 +69,7 @@ def dist_loss(
     """
     check_temperature(temperature)
     check_logits(student_logits, teacher_logits, groups)
-    if intra > 0 and reduction == "none":
-        raise ConfigError("reduction: expected 'mean' or 'sum' with an intra-class term, got 'none'")
+    _check_intra(intra, reduction)
     s, t = as_float(student_logits) / temperature, as_float(teacher_logits) / temperature
     if groups is None:
         loss = alpha * (1.0 - pearson(s.softmax(dim=-1), t.softmax(dim=-1), torch.ones_like(s, dtype=torch.bool)))
@@ -99,7 +98,8 @@ class DISTLoss(nn.Module):
         intra (float): Weight of the intra-class term. (default: :obj:`0.0`)
 
     Raises:
-        ConfigError: If the temperature is not positive or the reduction is unknown.
+        ConfigError: If the temperature is not positive, the reduction is unknown, ``intra`` is negative, or an
+            intra-class term is asked for without a reduction.
 
     Example:
         >>> import torch
@@ -120,6 +120,7 @@ class DISTLoss(nn.Module):
         super().__init__()
         check_temperature(temperature)
         check_reduction(reduction)
+        _check_intra(intra, reduction)
         self.alpha = alpha
         self.beta = beta
         self.temperature = temperature
@@ -143,6 +144,13 @@ class DISTLoss(nn.Module):
         return f"{weights}, temperature={self.temperature}, reduction='{self.reduction}'"
 
 
+def _check_intra(intra: float, reduction: str) -> None:
+    if not intra >= 0:
+        raise ConfigError(f"intra: expected a number that is not negative, got {intra}")
+    if intra > 0 and reduction == "none":
+        raise ConfigError("reduction: expected 'mean' or 'sum' with an intra-class term, got 'none'")
+
+
 def _part_loss(s: Tensor, t: Tensor, part_s: Tensor, part_t: Tensor, nothing: Tensor) -> Tensor:
     """One minus the correlation within a part of the entities, ``[B]``; zero where there is none of them."""
     # A row without such entities is given all its logits, which keeps it finite, and then left out.
@@ -162,17 +170,23 @@ def pearson(x: Tensor, y: Tensor, there: Tensor) -> Tensor:
     """
     count = there.sum(dim=-1, keepdim=True).clamp_min(1)
     x, y = x.masked_fill(~there, 0.0), y.masked_fill(~there, 0.0)
+    top_x, top_y = _size(x), _size(y)
     x = (x - x.sum(dim=-1, keepdim=True) / count).masked_fill(~there, 0.0)
     y = (y - y.sum(dim=-1, keepdim=True) / count).masked_fill(~there, 0.0)
-    # On the scale of each row, so that tiny probabilities do not underflow when they are squared.
-    x = x / _scale(x)
-    y = y / _scale(y)
+    x, y = x / _scale(x, top_x), y / _scale(y, top_y)
     variance = x.square().sum(dim=-1) * y.square().sum(dim=-1)
     varies = variance > 0
     safe = torch.where(varies, variance, torch.ones_like(variance))
     return torch.where(varies, (x * y).sum(dim=-1) / safe.sqrt(), torch.ones_like(safe))
 
 
-def _scale(x: Tensor) -> Tensor:
-    size = x.detach().abs().amax(dim=-1, keepdim=True)
-    return torch.where(size > 16 * torch.finfo(x.dtype).tiny, size, torch.full_like(size, torch.inf))
+def _size(x: Tensor) -> Tensor:
+    return x.detach().abs().amax(dim=-1, keepdim=True)
+
+
+def _scale(deviation: Tensor, top: Tensor) -> Tensor:
+    """Largest deviation of each row, so that tiny ones do not underflow when squared; infinite if mere rounding."""
+    # The mean of equal entries is not quite their value: what is left would have a direction, and a huge gradient.
+    size, info = _size(deviation), torch.finfo(deviation.dtype)
+    varies = size > 16 * (info.eps * top).clamp_min(info.tiny)
+    return torch.where(varies, size, torch.full_like(size, torch.inf))

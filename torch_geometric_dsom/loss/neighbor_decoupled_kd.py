@@ -65,10 +65,18 @@ def neighbor_decoupled_kd_terms(
         KDTerms: Never below zero but for rounding.
 
     Raises:
-        ConfigError: If shapes disagree or the temperature is not positive.
+        ConfigError: If shapes disagree, groups are missing, or the temperature is not positive.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric_dsom.loss import neighbor_decoupled_kd_terms
+        >>> teacher = torch.tensor([[0.5, 0.25, 0.25]]).log()
+        >>> terms = neighbor_decoupled_kd_terms(teacher, teacher, torch.tensor([[True, False, False]]))
+        >>> round(float(terms.neighbor_mass), 4), round(float(terms.masses), 4)
+        (0.5, 0.0)
     """
     check_temperature(temperature)
-    check_logits(student_logits, teacher_logits, groups)
+    check_logits(student_logits, teacher_logits, groups, needs_groups=True)
     s, t = as_float(student_logits), as_float(teacher_logits)
     if standardize:
         s, t = standardize_logits(s), standardize_logits(t)
@@ -80,10 +88,11 @@ def neighbor_decoupled_kd_terms(
     s_rest, t_rest = outside(s, groups, whole), outside(t, groups, whole)
     s_all, t_all = s.logsumexp(dim=-1), t.logsumexp(dim=-1)
     s_out, t_out = s_rest.logsumexp(dim=-1), t_rest.logsumexp(dim=-1)
-    s_in, t_in = _log_inside(s, groups, empty), _log_inside(t, groups, empty)
+    s_near, t_near = _at(s, groups), _at(t, groups)
+    s_in, t_in = _log_inside(s_near, groups, empty), _log_inside(t_near, groups, empty)
 
-    log_ratio = (t - t_all.unsqueeze(-1)) - (s - s_all.unsqueeze(-1))
-    near = _sum_inside((t - t_all.unsqueeze(-1)).exp() * log_ratio, groups)
+    log_p_t, log_p_s = t_near - _each(t_all, groups), s_near - _each(s_all, groups)
+    near = _sum_inside(log_p_t.exp() * (log_p_t - log_p_s), groups)
     rest_mass = (t_out - t_all).exp().masked_fill(whole, 0.0)
     near_mass = (t_in - t_all).exp().masked_fill(empty, 0.0)
     out_ratio = ((t_out - t_all) - (s_out - s_all)).masked_fill(whole, 0.0)
@@ -91,8 +100,8 @@ def neighbor_decoupled_kd_terms(
     neighbors = near + rest_mass * out_ratio
     masses = near_mass * in_ratio + rest_mass * out_ratio
     # Inside the group the exponent is never above zero; outside, where it may be huge, it is not used.
-    p_near = (t - t_in.unsqueeze(-1)).clamp_max(0.0).exp()
-    inside = _sum_inside(p_near * (t - s), groups) - (t_in - s_in)
+    p_near = (t_near - _each(t_in, groups)).clamp_max(0.0).exp()
+    inside = _sum_inside(p_near * (t_near - s_near), groups) - (t_in - s_in)
     rest = ((t_rest - t_out.unsqueeze(-1)).exp() * (t - s)).sum(dim=-1) - (t_out - s_out)
     return KDTerms(
         neighbors, rest.masked_fill(whole, 0.0), rest_mass, masses, inside.masked_fill(empty, 0.0), near_mass
@@ -155,8 +164,8 @@ def neighbor_decoupled_kd_loss(
         Tensor: A scalar, or ``[B]`` with ``reduction="none"``.
 
     Raises:
-        ConfigError: If shapes disagree, the temperature is not positive, the reduction is unknown, or ``alpha`` is
-            missing in form A.
+        ConfigError: If shapes disagree, groups are missing, the temperature is not positive, the reduction is unknown,
+            or ``alpha`` is missing in form A.
 
     Example:
         >>> import torch
@@ -257,21 +266,30 @@ def _check_weights(alpha: float | None, omega: float | None) -> None:
         raise ConfigError("alpha: expected a number in form A, that is where omega is None, got None")
 
 
-def _log_inside(z: Tensor, groups: GroupRows | Tensor, empty: Tensor) -> Tensor:
-    """Log-sum-exp over the group, ``[B]``; 0 where it is empty."""
+def _at(z: Tensor, groups: GroupRows | Tensor) -> Tensor:
+    """Logits of the pairs, ``[nnz]``; with a mask all of them, ``[B, N]``."""
+    return z if isinstance(groups, Tensor) else z[groups.row, groups.entity]
+
+
+def _each(value: Tensor, groups: GroupRows | Tensor) -> Tensor:
+    """A value a query in the form of :func:`_at`."""
+    return value.unsqueeze(-1) if isinstance(groups, Tensor) else value[groups.row]
+
+
+def _log_inside(near: Tensor, groups: GroupRows | Tensor, empty: Tensor) -> Tensor:
+    """Log-sum-exp over the group of values in the form of :func:`_at`, ``[B]``; 0 where it is empty."""
     if isinstance(groups, Tensor):
         # A row without a group keeps its logits: they are finite, and the result is not used.
-        inside: Tensor = z.masked_fill(~groups & ~empty.unsqueeze(-1), -torch.inf).logsumexp(dim=-1)
+        inside: Tensor = near.masked_fill(~groups & ~empty.unsqueeze(-1), -torch.inf).logsumexp(dim=-1)
         return inside.masked_fill(empty, 0.0)
-    pairs = z[groups.row, groups.entity]
-    top = pairs.new_zeros(groups.num_rows).scatter_reduce(0, groups.row, pairs.detach(), "amax", include_self=False)
-    total: Tensor = scatter((pairs - top[groups.row]).exp(), groups.row, dim_size=groups.num_rows)
+    top = near.new_zeros(groups.num_rows).scatter_reduce(0, groups.row, near.detach(), "amax", include_self=False)
+    total = _sum_inside((near - top[groups.row]).exp(), groups)
     return (total.masked_fill(empty, 1.0).log() + top).masked_fill(empty, 0.0)
 
 
 def _sum_inside(values: Tensor, groups: GroupRows | Tensor) -> Tensor:
-    """Row sums over the group."""
+    """Row sums over the group of values in the form of :func:`_at`, ``[B]``."""
     if isinstance(groups, Tensor):
         return values.masked_fill(~groups, 0.0).sum(dim=-1)
-    total: Tensor = scatter(values[groups.row, groups.entity], groups.row, dim_size=groups.num_rows)
+    total: Tensor = scatter(values, groups.row, dim_size=groups.num_rows)
     return total

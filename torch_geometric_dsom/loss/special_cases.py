@@ -24,14 +24,17 @@ def kd_loss(
         \mathcal L = \tau^2 \, \mathrm{KL}\big( p^T \,\big\|\, p^S \big)
 
     Args:
-        student_logits (Tensor): ``[B, N]``.
-        teacher_logits (Tensor): ``[B, N]``.
+        student_logits (Tensor): ``[B, N]``; half floats are computed in float32.
+        teacher_logits (Tensor): ``[B, N]``; gradients flow into it where it asks for them.
         temperature (float): :math:`\tau > 0`. (default: :obj:`1.0`)
         weight (Tensor, optional): Weight of each query, ``[B]``.
         reduction (str): ``"mean"``, ``"sum"`` or ``"none"``. (default: :obj:`"mean"`)
 
     Returns:
         Tensor: A scalar, or ``[B]`` with ``reduction="none"``.
+
+    Raises:
+        ConfigError: If shapes disagree, the temperature is not positive or the reduction is unknown.
 
     Example:
         >>> import torch
@@ -65,8 +68,8 @@ def dkd_loss(
     those of the paper for CIFAR.
 
     Args:
-        student_logits (Tensor): ``[B, N]``.
-        teacher_logits (Tensor): ``[B, N]``.
+        student_logits (Tensor): ``[B, N]``; half floats are computed in float32.
+        teacher_logits (Tensor): ``[B, N]``; gradients flow into it where it asks for them.
         target (Tensor): Gold answers :math:`t`, ``[B]``, int64.
         alpha (float): Weight of the target term. (default: :obj:`1.0`)
         beta (float): Weight of the term of the rest. (default: :obj:`8.0`)
@@ -78,7 +81,8 @@ def dkd_loss(
         Tensor: A scalar, or ``[B]`` with ``reduction="none"``.
 
     Raises:
-        ConfigError: If there is not one target a query.
+        ConfigError: If shapes disagree, there is not one target a query, the temperature is not positive or the
+            reduction is unknown.
 
     Example:
         >>> import torch
