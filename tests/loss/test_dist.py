@@ -72,6 +72,28 @@ def test_gradients_are_checked():
         )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("entities", [3, 7, 10, 100, 1000])
+def test_what_does_not_vary_counts_as_zero(dtype, entities):
+    """Also where the mean of equal probabilities is not, by rounding, their value."""
+    g = torch.Generator().manual_seed(0)
+    student, teacher = torch.zeros(3, entities, dtype=dtype), torch.randn(3, entities, generator=g, dtype=dtype)
+    mask = torch.rand(3, entities, generator=g) < 0.5
+    for one, other in ((student, teacher), (teacher, student)):
+        one = one.clone().requires_grad_()
+        for groups in (None, mask, GroupRows(*mask.nonzero(as_tuple=True), 3)):
+            loss = dist_loss(one, other, groups, intra=0.5)
+            assert loss.item() == 0.0
+            assert torch.autograd.grad(loss, one)[0].abs().max() == 0.0
+    alike = torch.randn(1, entities, generator=g, dtype=dtype).expand(3, entities)  # does not vary down the batch
+    assert dist_loss(alike, teacher, intra=0.5).item() == dist_loss(alike, teacher).item()
+
+
+def test_a_single_query_has_no_intra_class_term():
+    student, teacher, mask = (x[3:4] for x in batch())
+    assert dist_loss(student, teacher, mask, intra=0.5).item() == dist_loss(student, teacher, mask).item()
+
+
 @given(st.integers(0, 10**6), st.floats(0.2, 5.0))
 @settings(max_examples=40, deadline=None)
 def test_invariances(seed, tau):
@@ -107,5 +129,9 @@ def test_module_is_the_function_and_bad_arguments_are_named():
         DISTLoss(temperature=0.0)
     with pytest.raises(ConfigError, match="reduction"):
         DISTLoss(reduction="avg")
+    with pytest.raises(ConfigError, match="intra: expected .* -1.0"):
+        DISTLoss(intra=-1.0)
+    with pytest.raises(ConfigError, match="reduction: expected 'mean' or 'sum'"):
+        DISTLoss(reduction="none", intra=0.5)
     with pytest.raises(ConfigError, match="groups"):
         module(student, teacher, mask[:3])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from torch_geometric_dsom.data import GroupRows
 from torch_geometric_dsom.errors import ConfigError
@@ -141,6 +142,13 @@ def test_the_forms_agree_and_groups_may_be_swapped(seed, tau):
     one = neighbor_decoupled_kd_loss(student, teacher, mask, 0.3, 2.0, tau, omega=0.7)
     other = neighbor_decoupled_kd_loss(student, teacher, ~mask, 2.0, 0.3, tau, omega=0.7)
     assert torch.allclose(one, other, atol=1e-9)
+    turned = neighbor_decoupled_kd_terms(student, teacher, ~mask, tau)
+    assert torch.allclose(terms.masses, turned.masses, atol=1e-9)
+    assert torch.allclose(terms.inside, turned.rest, atol=1e-9)
+    # Form A, whichever side is called the neighbours, parts the same whole.
+    plain = kd_loss(student, teacher, tau, reduction="none") / tau**2
+    for part in (terms, turned):
+        assert torch.allclose(part.neighbors + part.rest_mass * part.rest, plain, atol=1e-9)
 
 
 def test_gradients_of_student_and_teacher_are_checked():
@@ -203,7 +211,8 @@ def test_invariances(seed, tau, shift):
     moved = neighbor_decoupled_kd_terms(student + shift, teacher - shift, mask, tau)
     assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(terms, moved, strict=True))
     equal = neighbor_decoupled_kd_terms(teacher + shift, teacher, mask, tau)
-    assert all(torch.allclose(part, torch.zeros_like(part), atol=1e-9) for part in equal[:2])
+    zero = (equal.neighbors, equal.rest, equal.masses, equal.inside)
+    assert all(torch.allclose(part, torch.zeros_like(part), atol=1e-9) for part in zero)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -218,6 +227,34 @@ def test_stays_finite_for_extreme_logits(scale, dtype):
             gradients = torch.autograd.grad(loss, (student, teacher))
             assert loss.isfinite()
             assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_empty_and_whole_groups_have_terms_that_are_zero():
+    student, teacher, mask = batch()
+    for groups in (mask, rows_of(mask)):
+        terms = neighbor_decoupled_kd_terms(student, teacher, groups)
+        assert terms.inside[0] == terms.neighbor_mass[0] == terms.rest[1] == terms.rest_mass[1] == 0.0
+        assert torch.allclose(terms.masses[:2], torch.zeros(2, dtype=torch.float64), atol=1e-14)
+
+
+def test_sparse_groups_never_become_a_mask():
+    class Masks(TorchDispatchMode):
+        found = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            self.found += isinstance(out, torch.Tensor) and out.dtype == torch.bool and out.dim() == 2
+            return out
+
+    student, teacher, mask = batch()
+    student.requires_grad_()
+    counts = []
+    for groups in (mask, rows_of(mask)):
+        with Masks() as masks:
+            neighbor_decoupled_kd_loss(student, teacher, groups, omega=1.0).backward()
+        counts.append(masks.found)
+    assert counts[0] > 0
+    assert counts[1] == 0
 
 
 def test_weight_and_reductions():
@@ -243,6 +280,9 @@ def test_module_is_the_function():
     module = NeighborDecoupledKDLoss(alpha=0.5, beta=2.0, temperature=3.0, reduction="sum")
     expected = neighbor_decoupled_kd_loss(student, teacher, mask, 0.5, 2.0, 3.0, reduction="sum")
     assert torch.equal(module(student, teacher, mask), expected)
+    form_b = NeighborDecoupledKDLoss(None, 2.0, 3.0, omega=0.5)
+    expected_b = neighbor_decoupled_kd_loss(student, teacher, mask, None, 2.0, 3.0, omega=0.5)
+    assert torch.equal(form_b(student, teacher, mask), expected_b)
     terms = module.terms(student, teacher, mask)
     assert isinstance(terms, KDTerms)
     assert (9.0 * (0.5 * terms.neighbors + 2.0 * terms.rest)).sum().item() == pytest.approx(expected.item())
@@ -263,6 +303,8 @@ def test_bad_arguments_are_named():
         neighbor_decoupled_kd_loss(student, teacher, mask.float())
     with pytest.raises(ConfigError, match="groups: expected 5 rows, got 4"):
         neighbor_decoupled_kd_loss(student, teacher, rows_of(mask[:4]))
+    with pytest.raises(ConfigError, match="groups: expected GroupRows or a bool mask .*, got None"):
+        neighbor_decoupled_kd_loss(student, teacher, None)
     with pytest.raises(ConfigError, match="temperature"):
         NeighborDecoupledKDLoss(temperature=-1.0)
     with pytest.raises(ConfigError, match="reduction"):
