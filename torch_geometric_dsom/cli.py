@@ -1,4 +1,4 @@
-"""Command line: train, evaluate, predict. Whatever it does is a public function too."""
+"""Command line: datasets, validate, train, evaluate, predict. Whatever it does is a public function too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import torch_geometric
 import typer
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.datasets import load_dataset
+from torch_geometric_dsom.data import validate as validate_graph
+from torch_geometric_dsom.datasets import DATASETS, load_dataset
 from torch_geometric_dsom.errors import ConfigError, DSoMError
 from torch_geometric_dsom.trainer import DSoMTrainer, compare
 from torch_geometric_dsom.trainer.fit import Record
@@ -116,6 +117,31 @@ def train(
     write_text(out / TABLE, f"{comparison}\n")
     write_text(out / RESULTS, json.dumps(results, indent=1) + "\n")
     print(json.dumps(results) if as_json else f"{comparison}\n{results['seconds']} s; run folder: {out}")
+
+
+@app.command()
+def datasets(as_json: JsonOption = False) -> None:
+    """List the datasets that have a name; train and validate take a folder as well.
+
+    Example: torch-geometric-dsom datasets
+    """
+    lines = {name: (cls.__doc__ or "").strip().split("\n")[0] for name, cls in DATASETS.items()}
+    width = max(map(len, lines))
+    print(json.dumps(lines) if as_json else "\n".join(f"{name:<{width}}  {line}" for name, line in lines.items()))
+
+
+@app.command()
+def validate(
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset, or a folder with train.tsv.")],
+    root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count what may be wrong with a graph: duplicates, overlaps, leakage, unseen entities, features.
+
+    Example: torch-geometric-dsom validate EmojiWorld
+    """
+    report = validate_graph(load_dataset(dataset, root))
+    print(json.dumps(report.to_dict()) if as_json else report)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
 from torch_geometric_dsom.datasets.fake import FakeMMKG
+from torch_geometric_dsom.datasets.features import attach_features, read_features
 from torch_geometric_dsom.datasets.folder import MMKGFolder
 from torch_geometric_dsom.datasets.from_triples import from_triples
 from torch_geometric_dsom.datasets.registry import DATASETS, load_dataset
@@ -26,11 +27,13 @@ __all__ = [
     "MMKGDataset",
     "MMKGFolder",
     "RemoteFile",
+    "attach_features",
     "carve_validation",
     "default_root",
     "fetch",
     "from_triples",
     "load_dataset",
     "read_columns",
+    "read_features",
     "read_triples",
 ]

@@ -57,8 +57,9 @@ class DSoMConfig:
             ``"best_per_relation"``: for each relation the set that ranks its validation facts best;
             ``"confidence"``: all, weighted by their largest probability. (default: :obj:`"reinforced"`)
         selection_per (str): ``"fact"``: a set for each triple, as published; ``"query"``: one for all facts of a query
-            in a batch, which is faster. What the agent sees is the same, since its state holds no gold answer; only
-            the draws are shared. (default: :obj:`"fact"`)
+            in a batch. What the agent sees is the same, since its state holds no gold answer; only the draws are
+            shared, which saves little time, because the loss is computed by query in either case.
+            (default: :obj:`"fact"`)
         policy (str): ``"bernoulli"`` or ``"categorical"``, see :class:`~torch_geometric_dsom.sampler.TeacherSampler`.
             (default: :obj:`"bernoulli"`)
         gradient (str): ``"exact"``, the expectation over all subsets of the teachers, or ``"reinforce"``, from draws.
