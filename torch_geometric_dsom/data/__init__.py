@@ -1,6 +1,7 @@
 """The data contract, its checks, and the look-ups built from facts."""
 
 from torch_geometric_dsom.data.groups import CSR, GroupRows, expand_rows
+from torch_geometric_dsom.data.impute import ImputeModality
 from torch_geometric_dsom.data.known_answers import KnownAnswers
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.neighbor_index import NeighborIndex
@@ -11,6 +12,7 @@ from torch_geometric_dsom.data.vocabulary import Vocabulary
 __all__ = [
     "CSR",
     "GroupRows",
+    "ImputeModality",
     "KnownAnswers",
     "ModalityReport",
     "NeighborIndex",
