@@ -17,6 +17,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.datasets.base import MMKGDataset
 from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch, sha256_of
+from torch_geometric_dsom.datasets.encoded import checked, spread
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 from torch_geometric_dsom.errors import DataError
 
@@ -188,14 +189,8 @@ class BenchmarkGraph(MMKGDataset):
         mask = torch.tensor([bool(text) for text in texts])
         if not bool(mask.any()):
             raise DataError(f"{type(self).__name__}: expected texts to encode, found none; they come with a mirror")
-        features = self.text_encoder([text for text in texts if text])
-        if features.dim() != 2 or features.size(0) != int(mask.sum()) or not bool(features.isfinite().all()):
-            raise DataError(
-                f"text_encoder: expected finite features [{int(mask.sum())}, D], got {list(features.shape)}"
-            )
-        x = torch.zeros(int(data.num_nodes), features.size(1))
-        x[mask] = features.detach().float().cpu()
-        data.x_text, data.text_mask = x, mask
+        features = checked(self.text_encoder([text for text in texts if text]), int(mask.sum()), "text_encoder")
+        data.x_text, data.text_mask = spread(features, mask.nonzero().flatten(), int(data.num_nodes))
 
     def _broken(self) -> str:
         return (

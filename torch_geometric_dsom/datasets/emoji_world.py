@@ -19,8 +19,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset
+from torch_geometric_dsom.datasets.encoded import checked, spread
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
-from torch_geometric_dsom.errors import ConfigError, DataError
+from torch_geometric_dsom.errors import ConfigError
 
 ImageEncoder = Callable[[list[Image.Image]], Tensor]
 TextEncoder = Callable[[list[str]], Tensor]
@@ -80,8 +81,8 @@ class EmojiWorld(MMKGDataset):
             with np.load(folder / "features.npz", allow_pickle=False) as features:
                 with_image = torch.from_numpy(features["noto_ids"]).long()
                 image, text = torch.from_numpy(features["noto"]), torch.from_numpy(features["text"])
-        data.x_image, data.image_mask = _spread(image, with_image, len(rows))
-        data.x_text, data.text_mask = _spread(text, torch.arange(len(rows)), len(rows))
+        data.x_image, data.image_mask = spread(image, with_image, len(rows))
+        data.x_text, data.text_mask = spread(text, torch.arange(len(rows)), len(rows))
         data.entity_ids = [row[0] for row in rows]
         data.entity_labels = [row[1] for row in rows]
         data.entity_kinds = [row[3] for row in rows]
@@ -146,11 +147,11 @@ class EmojiWorld(MMKGDataset):
         if image_encoder is not None:
             rows = [i for i in range(size) if i in _pictures()]
             pictures = [picture for i in rows if (picture := self.image(i)) is not None]
-            features = _checked(image_encoder(pictures), len(rows), "image_encoder")
-            data.x_image, data.image_mask = _spread(features, torch.tensor(rows), size)
+            features = checked(image_encoder(pictures), len(rows), "image_encoder")
+            data.x_image, data.image_mask = spread(features, torch.tensor(rows), size)
         if text_encoder is not None:
-            features = _checked(text_encoder([self.text(i) for i in range(size)]), size, "text_encoder")
-            data.x_text, data.text_mask = _spread(features, torch.arange(size), size)
+            features = checked(text_encoder([self.text(i) for i in range(size)]), size, "text_encoder")
+            data.x_text, data.text_mask = spread(features, torch.arange(size), size)
         return data if self.transform is None else self.transform(data)
 
 
@@ -183,21 +184,3 @@ def _row(i: int) -> int:
     if not 0 <= row < size:
         raise IndexError(f"i: expected an entity in [0, {size}), got {row}")
     return row
-
-
-def _spread(features: Tensor, rows: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Features ``[n, D]`` of the given rows as a float32 matrix over all rows, zeros elsewhere, and its mask."""
-    x = torch.zeros(size, features.size(1))
-    mask = torch.zeros(size, dtype=torch.bool)
-    x[rows], mask[rows] = features.detach().float().cpu(), True
-    return x, mask
-
-
-def _checked(features: Tensor, rows: int, name: str) -> Tensor:
-    if not isinstance(features, Tensor) or features.dim() != 2 or features.size(0) != rows:
-        came = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise DataError(f"{name}: expected a tensor [{rows}, D], got {came}")
-    if not bool(features.isfinite().all()):
-        row = int((~features.isfinite()).any(dim=1).nonzero()[0, 0])
-        raise DataError(f"{name}: expected finite features, got NaN or infinity in row {row}")
-    return features

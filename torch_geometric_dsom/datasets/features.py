@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch_geometric.data import Data
 
+from torch_geometric_dsom.datasets.encoded import spread
 from torch_geometric_dsom.datasets.tables import read_text
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.optional import require
@@ -67,10 +68,7 @@ def attach_features(
         rows = torch.arange(size)
     else:
         rows = _rows(data, names, features.size(0), path)
-    x = torch.zeros(size, features.size(1))
-    mask = torch.zeros(size, dtype=torch.bool)
-    x[rows], mask[rows] = features, True
-    data[f"x_{modality}"], data[f"{modality}_mask"] = x, mask
+    data[f"x_{modality}"], data[f"{modality}_mask"] = spread(features, rows, size)
     return data
 
 

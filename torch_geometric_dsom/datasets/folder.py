@@ -18,6 +18,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset, default_root
+from torch_geometric_dsom.datasets.encoded import checked, spread
 from torch_geometric_dsom.datasets.from_triples import from_triples
 from torch_geometric_dsom.datasets.tables import read_columns, read_text
 from torch_geometric_dsom.errors import DataError
@@ -158,8 +159,8 @@ class MMKGFolder(MMKGDataset):
         data.entity_texts = [texts.get(number, "") for number in range(int(data.num_nodes))]
         if texts:
             encoder = self.text_encoder if self.text_encoder is not None else _default_text_encoder()
-            features = _checked(encoder(list(texts.values())), len(texts), "text_encoder")
-            _spread(data, "text", torch.tensor(list(texts)), features)
+            features = checked(encoder(list(texts.values())), len(texts), "text_encoder")
+            data.x_text, data.text_mask = spread(features, torch.tensor(list(texts)), int(data.num_nodes))
 
     def _add_pictures(self, data: Data, row: dict[str, int]) -> None:
         """Features of all pictures, a batch at a time; those of one entity are averaged."""
@@ -179,7 +180,7 @@ class MMKGFolder(MMKGDataset):
             batch.append(picture)
             if len(batch) == BATCH:
                 encoder = encoder or self.image_encoder or _default_image_encoder()
-                features.append(_checked(encoder(batch), len(batch), "image_encoder"))
+                features.append(checked(encoder(batch), len(batch), "image_encoder"))
                 batch = []
         if broken:
             warnings.warn(
@@ -187,13 +188,14 @@ class MMKGFolder(MMKGDataset):
             )
         if batch:
             encoder = encoder or self.image_encoder or _default_image_encoder()
-            features.append(_checked(encoder(batch), len(batch), "image_encoder"))
+            features.append(checked(encoder(batch), len(batch), "image_encoder"))
         if not owners:
             return
         unique, place = torch.tensor(owners).unique(return_inverse=True)
         every = torch.cat(features)
         total = torch.zeros(len(unique), every.size(1)).index_add_(0, place, every)
-        _spread(data, "image", unique, total / torch.bincount(place).unsqueeze(-1))
+        mean = total / torch.bincount(place).unsqueeze(-1)
+        data.x_image, data.image_mask = spread(mean, unique, int(data.num_nodes))
 
     def _pictures(self) -> Iterator[Path]:
         """All pictures, in a fixed order."""
@@ -287,22 +289,6 @@ def _inside(path: Path, folder: Path) -> Path:
     if not path.resolve().is_relative_to(folder):
         raise DataError(f"{path}: expected a file inside {folder}, got a link out of it")
     return path
-
-
-def _spread(data: Data, modality: str, rows: Tensor, features: Tensor) -> None:
-    x = torch.zeros(int(data.num_nodes), features.size(1))
-    mask = torch.zeros(int(data.num_nodes), dtype=torch.bool)
-    x[rows], mask[rows] = features, True
-    data[f"x_{modality}"], data[f"{modality}_mask"] = x, mask
-
-
-def _checked(features: Tensor, rows: int, name: str) -> Tensor:
-    if not isinstance(features, Tensor) or features.dim() != 2 or features.size(0) != rows:
-        came = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise DataError(f"{name}: expected a tensor [{rows}, D], got {came}")
-    if not bool(features.isfinite().all()):
-        raise DataError(f"{name}: expected finite features, got NaN or infinity")
-    return features.detach().float().cpu()
 
 
 def _default_image_encoder() -> ImageEncoder:
