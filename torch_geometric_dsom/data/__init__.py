@@ -1,6 +1,7 @@
 """The data contract, its checks, and the look-ups built from facts."""
 
 from torch_geometric_dsom.data.groups import CSR, GroupRows, expand_rows
+from torch_geometric_dsom.data.hetero import from_hetero, to_hetero
 from torch_geometric_dsom.data.impute import ImputeModality
 from torch_geometric_dsom.data.known_answers import KnownAnswers
 from torch_geometric_dsom.data.modalities import modalities
@@ -19,8 +20,10 @@ __all__ = [
     "ValidationReport",
     "Vocabulary",
     "expand_rows",
+    "from_hetero",
     "modalities",
     "split_triples",
+    "to_hetero",
     "validate",
     "with_inverses",
 ]
