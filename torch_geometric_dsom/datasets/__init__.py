@@ -6,6 +6,7 @@ from torch_geometric_dsom.datasets.benchmarks import DB15K, MKGW, MKGY, WN9, WN1
 from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
+from torch_geometric_dsom.datasets.export import write_folder
 from torch_geometric_dsom.datasets.fake import FakeMMKG
 from torch_geometric_dsom.datasets.features import attach_features, read_features
 from torch_geometric_dsom.datasets.folder import MMKGFolder
@@ -36,4 +37,5 @@ __all__ = [
     "read_columns",
     "read_features",
     "read_triples",
+    "write_folder",
 ]
