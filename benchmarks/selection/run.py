@@ -44,6 +44,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "agent": {},
     "agent, categorical": {"policy": "categorical"},
     "agent, reinforce": {"gradient": "reinforce"},
+    "text alone": {"selection": "all"},
+    "text, image, noise: averaged": {"selection": "all"},
+    "text, image, noise: agent": {},
 }
 NAMES = {
     "without": "agent, without image and noise",
@@ -54,7 +57,19 @@ NAMES = {
     "agent": "**agent, all teachers**",
     "agent, categorical": "the same, one variable over subsets",
     "agent, reinforce": "the same, REINFORCE instead of the exact gradient",
+    "text alone": "text teacher alone",
+    "text, image, noise: averaged": "average of text, image and noise",
+    "text, image, noise: agent": "agent, text, image and noise",
 }
+
+CLAIMS = (
+    ("agent", "without"),
+    ("agent", "averaged"),
+    ("averaged", "without"),
+    ("averaged", "without, averaged"),
+    ("text, image, noise: averaged", "text alone"),
+    ("text, image, noise: agent", "text alone"),
+)
 
 
 def main() -> None:
@@ -84,7 +99,7 @@ def run(seed: int, lines: Path) -> None:
     for name, options in VARIANTS.items():
         if name in done:
             continue
-        trainer = DSoMTrainer(seed=seed, teachers=few if name.startswith("without") else everyone, **OPTIONS, **options)
+        trainer = DSoMTrainer(seed=seed, teachers=teachers_of(name, everyone, few), **OPTIONS, **options)
         trainer.fit_student(data)
         record = {
             "variant": name,
@@ -100,6 +115,16 @@ def run(seed: int, lines: Path) -> None:
         print(f"seed {seed}, {name}: test MRR {record['test_mrr']:.4f}, {record['selection']['total']}", flush=True)
         if name == "agent" and seed == SEEDS[0]:
             trainer.selection(data, split="test").plot(HERE / "selection.png")
+
+
+def teachers_of(variant: str, everyone: dict[str, Any], few: dict[str, Any]) -> dict[str, Any]:
+    """The teachers of a variant: those without image and noise, those named, or all."""
+    if variant.startswith("without"):
+        return few
+    if variant.startswith("text"):
+        names = ("text",) if variant == "text alone" else ("text", "image", "noise")
+        return {name: everyone[name] for name in names}
+    return everyone
 
 
 def image_shares(record: dict[str, Any]) -> tuple[float, float]:
@@ -125,7 +150,7 @@ def write(records: list[dict[str, Any]]) -> None:
         if not rows:
             continue
         cells = [spread([100 * row["test_mrr"] for row in rows])]
-        if name.startswith("without"):
+        if name.startswith("without") or name == "text alone":
             cells += ["", "", ""]
         else:
             images = [image_shares(row) for row in rows]
@@ -134,9 +159,13 @@ def write(records: list[dict[str, Any]]) -> None:
         out.append(f"| {label} | " + " | ".join(cells) + " |")
     if all((name, seed) in by for name in ("agent", "without", "averaged") for seed in seeds):
         out.append("")
-        for other in ("without", "averaged"):
-            gaps = [100 * (by["agent", seed]["test_mrr"] - by[other, seed]["test_mrr"]) for seed in seeds]
-            out.append(f"Agent with all teachers minus {NAMES[other]}, seed by seed: {spread(gaps)}.")
+        for first, second in CLAIMS:
+            both = [seed for seed in seeds if (first, seed) in by and (second, seed) in by]
+            gaps = [100 * (by[first, seed]["test_mrr"] - by[second, seed]["test_mrr"]) for seed in both]
+            if gaps:
+                names = (NAMES[name].strip("*") for name in (first, second))
+                out.append(f"- {' minus '.join(names)}, seed by seed: {spread(gaps)}")
+        out.append("")
         teachers = {
             name: spread([100 * by["agent", seed]["teachers"][name] for seed in seeds])
             for name in by["agent", seeds[0]]["teachers"]

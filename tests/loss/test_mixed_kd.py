@@ -29,7 +29,7 @@ def both_ways(student, teachers, mask, row, action, alpha, beta, tau, **form):
     groups = GroupRows(*mask.nonzero(as_tuple=True), 4)
     labels = soft_labels(teachers.transpose(0, 1).clone(), groups, tau)
     mixture = mixture_weights(action.to(student.dtype))
-    fast = mixed_kd_loss(view_student(student, labels), labels, row, mixture, alpha, beta, **form)
+    fast = mixed_kd_loss(view_student(student, labels, inside=bool(form)), labels, row, mixture, alpha, beta, **form)
     plain = neighbor_decoupled_kd_loss(
         student[row],
         combine_logits(teachers[:, row], action, tau),
@@ -105,7 +105,8 @@ def test_the_students_view_is_its_sums():
     student, teachers, mask, _, _ = batch(4)
     groups = GroupRows(*mask.nonzero(as_tuple=True), 4)
     labels = soft_labels(teachers.transpose(0, 1).clone(), groups)
-    view = view_student(student, labels)
+    view = view_student(student, labels, inside=True)
+    assert view_student(student, labels).log_near is None
     assert isinstance(labels, SoftLabels)
     assert isinstance(view, StudentView)
     prob = teachers.softmax(-1).transpose(0, 1)

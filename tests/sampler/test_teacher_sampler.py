@@ -150,6 +150,9 @@ def test_bad_arguments_are_named():
         exact.update(choice, torch.zeros(2))
     with pytest.raises(ConfigError, match="credit"):
         make(policy="categorical", credit="counterfactual")
+    for other in ({"gradient": "exact"}, {"credit": "counterfactual"}):
+        with pytest.raises(ConfigError, match="baseline: 'learned' expects reinforce and shared credit"):
+            make(baseline="learned", **other)
     for name in ("policy", "gradient", "baseline", "credit"):
         with pytest.raises(ConfigError, match=f"{name}: expected one of .*, got 'x'"):
             make(**{name: "x"})

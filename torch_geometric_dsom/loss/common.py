@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 from torch_geometric_dsom.errors import ConfigError
@@ -77,6 +78,19 @@ def group_sizes(groups: GroupRows | Tensor, like: Tensor) -> Tensor:
         return groups.sum(dim=-1)
     size = torch.zeros(groups.num_rows, dtype=torch.long, device=like.device)
     return size.index_add_(0, groups.row, torch.ones_like(groups.row))
+
+
+def log_inside(near: Tensor, groups: GroupRows, empty: Tensor) -> Tensor:
+    """Log-sum-exp over each group of the values of its pairs, ``[nnz]`` to ``[B]``; 0 where it is empty.
+
+    Args:
+        near (Tensor): A value for each pair, ``[nnz]``.
+        groups (GroupRows): The groups.
+        empty (Tensor): Which groups are empty, ``[B]`` bool.
+    """
+    top = near.new_zeros(groups.num_rows).scatter_reduce(0, groups.row, near.detach(), "amax", include_self=False)
+    total: Tensor = scatter((near - top[groups.row]).exp(), groups.row, dim_size=groups.num_rows)
+    return (total.masked_fill(empty, 1.0).log() + top).masked_fill(empty, 0.0)
 
 
 def outside(z: Tensor, groups: GroupRows | Tensor, whole: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.loss.common import group_sizes, log_inside, outside
 
 
 class SoftLabels(NamedTuple):
@@ -77,45 +79,37 @@ class StudentView(NamedTuple):
         near (Tensor): Sum over the group of teacher probability times student logit, ``[Q, K]``.
         rest (Tensor): The same outside the group, ``[Q, K]``.
         log_all (Tensor): Log-sum-exp of all logits, ``[Q]``.
-        log_near (Tensor): Log-sum-exp of the logits inside the group, ``[Q]``; 0 where there are none.
         log_rest (Tensor): Log-sum-exp of the logits outside the group, ``[Q]``; 0 where there are none.
         logits (Tensor): Logits over temperature, shifted by the row maximum, ``[Q, N]``.
+        log_near (Tensor, optional): Log-sum-exp of the logits inside the group, ``[Q]``; 0 where there are none. Only
+            form B needs it.
     """
 
     near: Tensor
     rest: Tensor
     log_all: Tensor
-    log_near: Tensor
     log_rest: Tensor
     logits: Tensor
+    log_near: Tensor | None = None
 
 
-def view_student(student_logits: Tensor, labels: SoftLabels) -> StudentView:
+def view_student(student_logits: Tensor, labels: SoftLabels, inside: bool = False) -> StudentView:
     """Takes the sums of :class:`StudentView`.
 
     Args:
         student_logits (Tensor): ``[Q, N]``.
         labels (SoftLabels): Soft labels of the same queries.
+        inside (bool): Whether form B is wanted, which needs one sum more. (default: :obj:`False`)
     """
     groups = labels.groups
     s = student_logits if labels.temperature == 1.0 else student_logits / labels.temperature
     s = s - s.detach().amax(dim=-1, keepdim=True)
     near, rest = _expectations(s, labels)
-    size = torch.bincount(groups.row, minlength=groups.num_rows)
-    whole, empty = size == s.size(-1), size == 0
-    keep = ~whole[groups.row]
-    minus_inf = torch.full((), -torch.inf, dtype=s.dtype, device=s.device)
-    outside = s.index_put((groups.row[keep], groups.entity[keep]), minus_inf)
-    log_rest = outside.logsumexp(dim=-1).masked_fill(whole, 0.0)
-    pairs = s[groups.row, groups.entity]
-    top = (
-        pairs.detach()
-        .new_zeros(groups.num_rows)
-        .scatter_reduce(0, groups.row, pairs.detach(), "amax", include_self=False)
-    )
-    inside = scatter((pairs - top[groups.row]).exp(), groups.row, dim_size=groups.num_rows)
-    log_near = torch.where(empty, torch.zeros_like(top), inside.masked_fill(empty, 1.0).log() + top)
-    return StudentView(near, rest, s.logsumexp(dim=-1), log_near, log_rest, s)
+    size = group_sizes(groups, s)
+    whole = size == s.size(-1)
+    log_rest = outside(s, groups, whole).logsumexp(dim=-1).masked_fill(whole, 0.0)
+    log_near = log_inside(s[groups.row, groups.entity], groups, size == 0) if inside else None
+    return StudentView(near, rest, s.logsumexp(dim=-1), log_rest, s, log_near)
 
 
 def _expectations(values: Tensor, labels: SoftLabels) -> tuple[Tensor, Tensor]:
@@ -170,6 +164,9 @@ def mixed_kd_loss(
 
     Returns:
         Tensor: A scalar.
+
+    Raises:
+        ConfigError: If form B is asked of a view that was not made for it.
     """
     rest_mass = (mixture * labels.rest_mass[row]).sum(dim=-1)
     tiny = torch.finfo(rest_mass.dtype).tiny
@@ -181,6 +178,8 @@ def mixed_kd_loss(
         assert alpha is not None
         loss = loss + alpha * (student.log_all[row] - rest_mass * student.log_rest[row] - near)
     else:
+        if student.log_near is None:
+            raise ConfigError("student: expected a view with inside=True for form B, got one without")
         near_mass = (mixture * _near_mass(labels)[row]).sum(dim=-1)
         masses = student.log_all[row] - near_mass * student.log_near[row] - rest_mass * student.log_rest[row]
         inside = student.log_near[row] - near / near_mass.clamp_min(tiny)

@@ -16,6 +16,7 @@ from torch_geometric_dsom.loss.common import (
     check_reduction,
     check_temperature,
     group_sizes,
+    log_inside,
     outside,
     reduce,
 )
@@ -282,9 +283,7 @@ def _log_inside(near: Tensor, groups: GroupRows | Tensor, empty: Tensor) -> Tens
         # A row without a group keeps its logits: they are finite, and the result is not used.
         inside: Tensor = near.masked_fill(~groups & ~empty.unsqueeze(-1), -torch.inf).logsumexp(dim=-1)
         return inside.masked_fill(empty, 0.0)
-    top = near.new_zeros(groups.num_rows).scatter_reduce(0, groups.row, near.detach(), "amax", include_self=False)
-    total = _sum_inside((near - top[groups.row]).exp(), groups)
-    return (total.masked_fill(empty, 1.0).log() + top).masked_fill(empty, 0.0)
+    return log_inside(near, groups, empty)
 
 
 def _sum_inside(values: Tensor, groups: GroupRows | Tensor) -> Tensor:

@@ -104,6 +104,8 @@ class TeacherSampler(nn.Module):
                 raise ConfigError(f"{name}: expected one of {list(known)}, got '{value}'")
         if credit == "counterfactual" and (policy, gradient) != ("bernoulli", "reinforce"):
             raise ConfigError(f"credit: 'counterfactual' expects bernoulli and reinforce, got {policy} and {gradient}")
+        if baseline == "learned" and (gradient, credit) != ("reinforce", "shared"):
+            raise ConfigError(f"baseline: 'learned' expects reinforce and shared credit, got {gradient} and {credit}")
         self.num_teachers = num_teachers
         self.state_dim = state_dim
         self.hidden_dim = hidden_dim

@@ -159,6 +159,10 @@ class DSoMConfig:
             raise ConfigError(
                 f"credit: 'counterfactual' expects bernoulli and reinforce, got {self.policy} and {self.gradient}"
             )
+        if self.agent_baseline == "learned" and (self.gradient, self.credit) != ("reinforce", "shared"):
+            raise ConfigError(
+                f"agent_baseline: 'learned' expects reinforce and shared credit, got {self.gradient} and {self.credit}"
+            )
 
     @property
     def structure_fit(self) -> FitConfig:

@@ -218,7 +218,7 @@ class DSoMTrainer:
         if facts.size(0) == 0:
             raise ConfigError(f"split: expected one with facts, got '{split}'")
         student = self._trained()
-        objective = self._objective(data, student, self.config.student_fit, None)
+        objective = self._objective(data, student, self.config.student_fit, train=False)
         return selection_shares(objective, facts, tuple(Vocabulary.from_data(data).relation_labels))
 
     def predict(
@@ -294,15 +294,19 @@ class DSoMTrainer:
         data: Data,
         student: TailScorer,
         config: FitConfig,
-        on_epoch: Callable[[Record], None] | None,
+        on_epoch: Callable[[Record], None] | None = None,
+        train: bool = True,
     ) -> DistillationObjective:
-        ensemble = self._ensemble(data, on_epoch)
+        folds = self._folds(data) if train else None
+        if folds is not None and len(self.fold_teachers) != self.config.crossfit:
+            self.fit_fold_teachers(data, on_epoch)
+        ensemble = self._ensemble(data, self.fold_teachers if folds is not None else [])
         state = make_state(data, list(self.teachers), student)
         if self.agent is None:
             self.agent = make_agent(self.config, data, ensemble, state, self._generator("agent"))
-        sampler = self._sampler(data, config, "student", self._folds(data))
+        sampler = self._sampler(data, config, "student", folds)
         return make_objective(
-            self.config, data, student, ensemble, self.agent, state, self.loss, sampler, self._generator
+            self.config, data, student, ensemble, self.agent, state, self.loss, sampler, self._generator, train
         )
 
     def _sampler(self, data: Data, config: FitConfig, name: str, folds: Tensor | None = None) -> QuerySampler:
@@ -320,11 +324,9 @@ class DSoMTrainer:
             return None
         return random_folds(data.edge_type.numel(), self.config.crossfit, self._generator("folds"))
 
-    def _ensemble(self, data: Data, on_epoch: Callable[[Record], None] | None) -> Ensemble:
-        if self.config.crossfit > 0 and len(self.fold_teachers) != self.config.crossfit:
-            self.fit_fold_teachers(data, on_epoch)
-        parts = [self.teachers, *self.fold_teachers]
-        for fold, part in enumerate(self.fold_teachers):
+    def _ensemble(self, data: Data, fold_teachers: list[dict[str, TailScorer]]) -> Ensemble:
+        parts = [self.teachers, *fold_teachers]
+        for fold, part in enumerate(fold_teachers):
             if list(part) != list(self.teachers):
                 raise ConfigError(f"fold_teachers[{fold}]: expected {list(self.teachers)}, got {list(part)}")
         frozen = [[_freeze(teacher, self.device) for teacher in part.values()] for part in parts]

@@ -97,6 +97,7 @@ class TrainingLesson:
         """One update on the facts of the batch."""
         if self.reward == "rank":
             some = _few(batch)
+            assert objective.facts is not None
             return _learn(self, objective, some, objective.facts.rows(some.fact), objective.folds(some))
         return update(self.agent, done.choice, _closed_form(self.reward, self.positive, batch, facts, done))
 
@@ -129,7 +130,7 @@ class LookaheadLesson:
         if not isinstance(model, nn.Module):
             raise ConfigError(f"reward: 'lookahead' expects a student that is a module, got {type(model).__name__}")
         others = next(self.batches).to(batch.head.device)
-        loss = grouped_cross_entropy(objective.logits(others.head, others.relation)[1], others.row, others.target)
+        loss = grouped_cross_entropy(objective.score(others.head, others.relation).logits, others.row, others.target)
         parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         direction = {
@@ -182,13 +183,13 @@ def _learn(
 ) -> dict[str, float]:
     """One update on facts that have a row each."""
     ensemble = objective.ensemble
-    query, logits = objective.logits(batch.head, batch.relation)
+    scored = objective.score(batch.head, batch.relation)
     teacher_logits = ensemble.ask(batch.head, batch.relation, fold, "lesson")
     groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, teacher_logits)
     ranked = None
     if lesson.reward == "rank":
-        ranked = filtered_probabilities(teacher_logits, logits, batch, lesson.known)
-    done = objective.distil(query, logits, teacher_logits, batch, facts, groups, lesson.agent)
+        ranked = filtered_probabilities(teacher_logits, scored.logits, batch, lesson.known)
+    done = objective.distil(scored, teacher_logits, batch, facts, groups, lesson.agent)
     if ranked is None:
         return update(lesson.agent, done.choice, _closed_form(lesson.reward, lesson.positive, batch, facts, done))
     teacher_prob, student_prob = ranked

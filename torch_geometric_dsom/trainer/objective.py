@@ -34,6 +34,20 @@ from torch_geometric_dsom.sampler import (
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
 
 
+class Scored(NamedTuple):
+    """What a model says of a batch of queries.
+
+    Args:
+        logits (Tensor): ``[Q, N]``.
+        query (Tensor): Query vectors, ``[Q, D]``; no columns where the model has no such thing.
+        table (Tensor, optional): The entity vectors, where the model has them.
+    """
+
+    logits: Tensor
+    query: Tensor
+    table: Tensor | None
+
+
 class CrossEntropyObjective:
     r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
 
@@ -51,26 +65,26 @@ class CrossEntropyObjective:
         self.model = model
         self.n3 = n3
 
-    def logits(self, head: Tensor, relation: Tensor) -> tuple[Tensor, Tensor]:
-        """Query vectors ``[Q, D]``, none where the model has no such thing, and logits ``[Q, N]``."""
+    def score(self, head: Tensor, relation: Tensor) -> Scored:
+        """What the model says of queries."""
         if isinstance(self.model, Scorer):
             table = self.model.entity_table()
             query = self.model.query(head, relation, table)
-            return query, self.model.score(query, table)
+            return Scored(self.model.score(query, table), query, table)
         logits = self.model.score_tails(head, relation)
-        return logits.new_empty(head.numel(), 0), logits
+        return Scored(logits, logits.new_empty(head.numel(), 0), None)
 
-    def cross_entropy(self, logits: Tensor, batch: QueryBatch) -> Tensor:
-        """The loss on the facts of a batch, given the logits of its queries."""
-        loss = grouped_cross_entropy(logits, batch.row, batch.target)
+    def cross_entropy(self, scored: Scored, batch: QueryBatch) -> Tensor:
+        """The loss on the facts of a batch, given what the model says of its queries."""
+        loss = grouped_cross_entropy(scored.logits, batch.row, batch.target)
         if self.n3 > 0 and isinstance(self.model, Scorer):
             head, relation = batch.head[batch.row], batch.relation[batch.row]
-            loss = loss + self.n3 * self.model.penalty(head, relation, batch.target)
+            loss = loss + self.n3 * self.model.penalty(head, relation, batch.target, scored.table)
         return batch.weight * loss
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch."""
-        return self.cross_entropy(self.logits(batch.head, batch.relation)[1], batch), {}
+        return self.cross_entropy(self.score(batch.head, batch.relation), batch), {}
 
 
 class Distilled(NamedTuple):
@@ -114,7 +128,7 @@ class DistillationObjective(CrossEntropyObjective):
         model (Scorer or TailScorer): The student.
         ensemble (Ensemble): The teachers.
         sampler (QuerySampler): Gives the training facts; its folds say which teachers did not see them.
-        facts (FactSignals): Of all training facts.
+        facts (FactSignals, optional): Of all training facts; only training needs them.
         agent (TeacherSampler or RuleSampler): Picks the sets.
         state (SelectionState): What the agent sees.
         index (NeighborIndex): Neighbours of the queries.
@@ -136,7 +150,7 @@ class DistillationObjective(CrossEntropyObjective):
         model: TailScorer,
         ensemble: Ensemble,
         sampler: QuerySampler,
-        facts: FactSignals,
+        facts: FactSignals | None,
         agent: TeacherSampler | RuleSampler,
         state: SelectionState,
         index: NeighborIndex,
@@ -172,16 +186,17 @@ class DistillationObjective(CrossEntropyObjective):
         logs = {} if self.lesson is None else self.lesson.before(self)
         if not self.index.per_query:
             batch = batch.ungrouped()
-        query, logits = self.logits(batch.head, batch.relation)
+        scored = self.score(batch.head, batch.relation)
+        assert self.facts is not None
         facts = self.facts.rows(batch.fact)
         teacher_logits = self.ensemble.ask(batch.head, batch.relation, self.folds(batch), "facts")
         target = None if self.index.per_query else batch.target
         groups = self.ensemble.groups(self.index, batch.head, batch.relation, target, teacher_logits)
-        done = self.distil(query, logits, teacher_logits, batch, facts, groups)
+        done = self.distil(scored, teacher_logits, batch, facts, groups)
         if self.lesson is not None:
             logs |= self.lesson.after(self, batch, facts, done)
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
-        ce = self.cross_entropy(logits, batch)
+        ce = self.cross_entropy(scored, batch)
         rates = done.choice.action.float().mean(dim=0).tolist()
         logs |= {"ce": ce.item(), "kd": done.loss.item(), "gamma": gamma}
         logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
@@ -199,8 +214,7 @@ class DistillationObjective(CrossEntropyObjective):
 
     def distil(
         self,
-        query: Tensor,
-        logits: Tensor,
+        scored: Scored,
         teacher_logits: Tensor,
         batch: QueryBatch,
         facts: FactSignals,
@@ -210,8 +224,7 @@ class DistillationObjective(CrossEntropyObjective):
         """Lets the agent pick sets for the facts of a batch, and takes the loss of distilling them.
 
         Args:
-            query (Tensor): The student's query vectors, ``[Q, D]``.
-            logits (Tensor): The student's logits, ``[Q, N]``.
+            scored (Scored): What the student says of the queries.
             teacher_logits (Tensor): ``[Q, K, N]``; overwritten.
             batch (QueryBatch): The facts.
             facts (FactSignals): Signals of the facts.
@@ -219,14 +232,15 @@ class DistillationObjective(CrossEntropyObjective):
             agent (TeacherSampler or RuleSampler, optional): Who picks; the objective's own if :obj:`None`.
         """
         labels = soft_labels(teacher_logits, groups, self.temperature)
-        view = view_student(logits, labels)
+        form_b = isinstance(self.loss, NeighborDecoupledKDLoss) and self.loss.omega is not None
+        view = view_student(scored.logits, labels, inside=form_b)
         row = batch.row
         if self.per_query and agent is None:
             first = _first_facts(row, batch.head.numel())
-            choice = self._choose(query, view, batch, facts.rows(first), row[first], agent).rows(row)
+            choice = self._choose(scored.query, view, batch, facts.rows(first), row[first], agent).rows(row)
         else:
-            choice = self._choose(query, view, batch, facts, row, agent)
-        return Distilled(self._loss(logits, view, labels, row, choice.mixture), choice, view, labels)
+            choice = self._choose(scored.query, view, batch, facts, row, agent)
+        return Distilled(self._loss(scored.logits, view, labels, row, choice.mixture), choice, view, labels)
 
     def _choose(
         self,
@@ -266,8 +280,8 @@ class DistillationObjective(CrossEntropyObjective):
         groups = self.ensemble.groups(self.index, head, relation, favourite, teacher_logits)
         signals = teacher_signals(teacher_logits, row, favourite, groups, self.temperature)
         facts = FactSignals(signals, favourite, signals.log_prob)
-        query, logits = self.logits(head, relation)
-        return self.distil(query, logits, teacher_logits, batch, facts, groups, self.unlabelled_agent).loss
+        scored = self.score(head, relation)
+        return self.distil(scored, teacher_logits, batch, facts, groups, self.unlabelled_agent).loss
 
 
 def _first_facts(row: Tensor, num_rows: int) -> Tensor:

@@ -101,10 +101,10 @@ def selection_shares(
     for batch in sampler:
         batch = batch.to(device)
         one = signals.rows(batch.fact)
-        query, logits = objective.logits(batch.head, batch.relation)
+        scored = objective.score(batch.head, batch.relation)
         teacher_logits = objective.ensemble.ask(batch.head, batch.relation, None, "selection")
         groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, teacher_logits)
-        choice = objective.distil(query, logits, teacher_logits, batch, one, groups, objective.agent).choice
+        choice = objective.distil(scored, teacher_logits, batch, one, groups, objective.agent).choice
         actions.append(choice.action)
         kinds.append(batch.relation % len(relations))
     action, kind = torch.cat(actions).float(), torch.cat(kinds)

@@ -163,6 +163,7 @@ def make_objective(
     loss: nn.Module,
     sampler: QuerySampler,
     generators: Generators,
+    train: bool = True,
 ) -> DistillationObjective:
     """The student's objective, as the configuration says.
 
@@ -176,22 +177,28 @@ def make_objective(
         loss (nn.Module): The distillation loss.
         sampler (QuerySampler): Gives the training facts.
         generators (callable): Gives the generator of the part of that name.
+        train (bool): Whether it is to be trained with; else it has neither signals of the training facts nor a lesson
+            for the agent, and only tells what the agent would choose. (default: :obj:`True`)
     """
     device = ensemble.available.device
     index = NeighborIndex(data, config.neighbors, config.top_k).to(device)
     temperature = float(getattr(loss, "temperature", 1.0))
-    folds = sampler.fold[: sampler.num_facts // 2]
-    facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds)
+    signals, lesson = None, None
+    if train:
+        folds = sampler.fold[: sampler.num_facts // 2]
+        facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds)
+        signals = fact_signals(ensemble, facts, index, temperature, crossfit=bool(ensemble.fold_teachers))
+        lesson = make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out"))
     return DistillationObjective(
         student,
         ensemble,
         sampler,
-        fact_signals(ensemble, facts, index, temperature, crossfit=bool(ensemble.fold_teachers)),
+        signals,
         agent.to(device),
         state.to(device),
         index,
         loss,
-        make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out")),
+        lesson,
         gamma=config.gamma,
         warmup=config.warmup,
         per_query=config.selection_per == "query",
