@@ -11,18 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset
 from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch, sha256_of
-from torch_geometric_dsom.datasets.encoded import checked, spread
+from torch_geometric_dsom.datasets.encoded import TextEncoder, checked, spread
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 from torch_geometric_dsom.errors import DataError
 
 FILES = ("train.tsv", "valid.tsv", "test.tsv", "entities.tsv", "relations.tsv")
-TextEncoder = Callable[[list[str]], Tensor]
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,19 @@ import importlib.resources
 import io
 import operator
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset
-from torch_geometric_dsom.datasets.encoded import checked, spread
+from torch_geometric_dsom.datasets.encoded import ImageEncoder, TextEncoder, checked, spread
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 from torch_geometric_dsom.errors import ConfigError
-
-ImageEncoder = Callable[[list[Image.Image]], Tensor]
-TextEncoder = Callable[[list[str]], Tensor]
 
 
 class EmojiWorld(MMKGDataset):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from PIL import Image
 from torch import Tensor
 
 from torch_geometric_dsom.errors import DataError
+
+ImageEncoder = Callable[[list[Image.Image]], Tensor]
+TextEncoder = Callable[[list[str]], Tensor]
 
 
 def checked(features: Tensor, rows: int, name: str) -> Tensor:

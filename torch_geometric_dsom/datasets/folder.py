@@ -14,11 +14,10 @@ from urllib.parse import quote
 
 import torch
 from PIL import Image
-from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset, default_root
-from torch_geometric_dsom.datasets.encoded import checked, spread
+from torch_geometric_dsom.datasets.encoded import ImageEncoder, TextEncoder, checked, spread
 from torch_geometric_dsom.datasets.from_triples import from_triples
 from torch_geometric_dsom.datasets.tables import read_columns, read_text
 from torch_geometric_dsom.errors import DataError
@@ -27,8 +26,6 @@ FORMATS = ("tsv", "csv", "nt")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 MAX_PIXELS = 64_000_000
 BATCH = 64
-ImageEncoder = Callable[[list[Image.Image]], Tensor]
-TextEncoder = Callable[[list[str]], Tensor]
 _NT = re.compile(r"\s*<([^<>\s]+)>\s+<([^<>\s]+)>\s+(<([^<>\s]+)>|.+?)\s*\.\s*")
 
 

@@ -22,11 +22,11 @@ from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
-from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_scorer
+from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_on_graph
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
-from torch_geometric_dsom.trainer.wiring import has_validation, make_agent, make_objective, make_state
+from torch_geometric_dsom.trainer.wiring import make_agent, make_objective, make_state
 
 
 class DSoMTrainer:
@@ -278,14 +278,8 @@ class DSoMTrainer:
         on_epoch: Callable[[Record], None] | None,
         sampler: QuerySampler,
     ) -> None:
-        known = KnownAnswers.from_data(data, splits=("train", "val"))
-
-        def validate_mrr() -> float:
-            return evaluate(model.freeze() if isinstance(model, Scorer) else model, data, split="val", known=known).mrr
-
-        check = validate_mrr if has_validation(data) else None
         assert isinstance(model, torch.nn.Module)
-        result = fit_scorer(model, sampler, objective, config, check, phase, self.progress, on_epoch)
+        result = fit_on_graph(model, data, sampler, objective, config, phase, self.progress, on_epoch)
         self.results[phase] = result
         self.history.extend(result.history)
 

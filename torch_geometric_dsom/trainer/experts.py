@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import KnownAnswers, modalities, split_triples, validate
-from torch_geometric_dsom.evaluation import evaluate
+from torch_geometric_dsom.data import modalities, validate
 from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, ModalityTeacher, Scorer, make_interaction
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
-from torch_geometric_dsom.trainer.fit import FitConfig, fit_scorer
+from torch_geometric_dsom.trainer.fit import FitConfig, fit_on_graph
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective
 
 STRUCTURE, FUSED = "structure", "fused"
@@ -89,11 +88,6 @@ def fit_expert(
     config = DSoMConfig().teacher_fit if config is None else config
     config = config if epochs is None else replace(config, epochs=epochs)
     sampler = QuerySampler(data, batch_size=config.batch_size, max_facts=config.max_facts)
-    known = KnownAnswers.from_data(data, splits=("train", "val"))
-
-    def validate_mrr() -> float:
-        return evaluate(expert.freeze(), data, split="val", known=known).mrr
-
-    check = validate_mrr if split_triples(data, "val").size(0) > 0 else None
-    fit_scorer(expert, sampler, CrossEntropyObjective(expert, config.n3), config, check, "teacher", progress)
+    objective = CrossEntropyObjective(expert, config.n3)
+    fit_on_graph(expert, data, sampler, objective, config, "teacher", progress)
     return expert.freeze()

@@ -9,10 +9,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 from tqdm import tqdm
 
+from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError, NonFiniteError
-from torch_geometric_dsom.nn import fast_matmul
+from torch_geometric_dsom.evaluation import evaluate
+from torch_geometric_dsom.nn import Scorer, fast_matmul
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 
 Record = dict[str, float | int | str]
@@ -183,3 +186,35 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer
     if config.optimizer == "adam":
         return torch.optim.Adam(model.parameters(), lr=config.lr)
     return torch.optim.Adagrad(model.parameters(), lr=config.lr)
+
+
+def fit_on_graph(
+    model: nn.Module,
+    data: Data,
+    sampler: QuerySampler,
+    objective: Objective,
+    config: FitConfig,
+    phase: str = "student",
+    progress: bool | None = None,
+    on_epoch: Callable[[Record], None] | None = None,
+) -> FitResult:
+    """Trains a scorer with :func:`fit_scorer`; the validation facts of a graph, where there are any, choose the epoch.
+
+    Args:
+        model (nn.Module): What is trained, with ``score_tails``.
+        data (Data): A graph in the data contract; its test facts are not read.
+        sampler (QuerySampler): Gives the batches.
+        objective (Objective): Gives the loss of a batch.
+        config (FitConfig): How to train.
+        phase (str): Name of this fit in records and progress bar. (default: :obj:`"student"`)
+        progress (bool, optional): Whether to show a progress bar; :obj:`None` shows it on a terminal.
+        on_epoch (callable, optional): Called with the record of each epoch.
+    """
+    known = KnownAnswers.from_data(data, splits=("train", "val"))
+
+    def validate_mrr() -> float:
+        scorer = model.freeze() if isinstance(model, Scorer) else model
+        return evaluate(scorer, data, split="val", known=known).mrr  # type: ignore[arg-type]
+
+    check = validate_mrr if split_triples(data, "val").size(0) > 0 else None
+    return fit_scorer(model, sampler, objective, config, check, phase, progress, on_epoch)
