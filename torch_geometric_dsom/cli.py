@@ -1,4 +1,4 @@
-"""Command line: datasets, validate, train, evaluate, predict. Whatever it does is a public function too."""
+"""Command line: datasets, validate, convert, train, evaluate, predict. Whatever it does is a public function too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ import typer
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import validate as validate_graph
-from torch_geometric_dsom.datasets import DATASETS, load_dataset
+from torch_geometric_dsom.datasets import (
+    DATASETS,
+    load_dataset,
+    read_features,
+    read_names,
+    write_features,
+    write_folder,
+)
 from torch_geometric_dsom.errors import ConfigError, DSoMError
 from torch_geometric_dsom.trainer import DSoMTrainer, compare
 from torch_geometric_dsom.trainer.fit import Record
@@ -30,10 +37,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+NO_FEATURES = {"image_encoder": "none", "text_encoder": "none"}  # a student needs none
 MODEL, RESULTS, TABLE, HISTORY = "model", "results.json", "results.txt", "history.jsonl"
 
 DatasetOption = Annotated[str, typer.Option(help="Name of the dataset, or a folder with train.tsv.")]
 RootOption = Annotated[Path | None, typer.Option(help="Where the dataset's files are kept.")]
+ImageEncoderOption = Annotated[
+    str | None, typer.Option(help="Encoder of pictures: auto, none, efficientnet-lite0, pixels, timm:MODEL, hf:MODEL.")
+]
+TextEncoderOption = Annotated[
+    str | None, typer.Option(help="Encoder of texts: auto, none, minilm, ngrams, sentence:MODEL, hf:MODEL.")
+]
+ImageFeaturesOption = Annotated[
+    Path | None, typer.Option(help="File of published features of pictures; see convert for their ids.")
+]
+TextFeaturesOption = Annotated[Path | None, typer.Option(help="File of published features of texts.")]
 RunOption = Annotated[Path, typer.Option(help="Folder that train left.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -76,6 +94,10 @@ def train(
     with_baseline: Annotated[
         bool, typer.Option("--compare", help="Also train the CE-only student and print the table.")
     ] = False,
+    image_encoder: ImageEncoderOption = None,
+    text_encoder: TextEncoderOption = None,
+    image_features: ImageFeaturesOption = None,
+    text_features: TextFeaturesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train teachers and student on a dataset and leave a run folder.
@@ -90,7 +112,7 @@ def train(
         raise ConfigError(f"epochs: expected a positive number, got {epochs}")
     out = out if out is not None else Path("runs") / f"{Path(dataset).name}-seed{seed}"
     check_run_folder(out)
-    data = load_dataset(dataset, root)
+    data = load_dataset(dataset, root, image_encoder, text_encoder, image_features, text_features)
 
     start = time.time()
     report = _report if not sys.stderr.isatty() else None
@@ -134,14 +156,45 @@ def datasets(as_json: JsonOption = False) -> None:
 def validate(
     dataset: Annotated[str, typer.Argument(help="Name of the dataset, or a folder with train.tsv.")],
     root: RootOption = None,
+    image_encoder: ImageEncoderOption = None,
+    text_encoder: TextEncoderOption = None,
+    image_features: ImageFeaturesOption = None,
+    text_features: TextFeaturesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Count what may be wrong with a graph: duplicates, overlaps, leakage, unseen entities, features.
 
     Example: torch-geometric-dsom validate EmojiWorld
     """
-    report = validate_graph(load_dataset(dataset, root))
+    report = validate_graph(load_dataset(dataset, root, image_encoder, text_encoder, image_features, text_features))
     print(json.dumps(report.to_dict()) if as_json else report)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="A file of features, the name of a dataset, or a folder.")],
+    target: Annotated[Path, typer.Argument(help="The .npz file to write, or the folder.")],
+    ids: Annotated[Path | None, typer.Option(help="Text file with the entity of each row of features.")] = None,
+    key: Annotated[str | None, typer.Option(help="Which array of the file of features.")] = None,
+    root: RootOption = None,
+    image_encoder: ImageEncoderOption = None,
+    text_encoder: TextEncoderOption = None,
+    image_features: ImageFeaturesOption = None,
+    text_features: TextFeaturesOption = None,
+) -> None:
+    """Turn features of any kind into one .npz with x and ids, or a dataset into a folder of plain files.
+
+    Examples: torch-geometric-dsom convert vgg.pth image.npz --ids entities.txt; torch-geometric-dsom convert DB15K out
+    """
+    if Path(source).is_file():
+        features, names = read_features(source, key)
+        path = write_features(target, features, names if ids is None else read_names(ids))
+        print(f"{path}: {features.size(0)} rows of {features.size(1)} values")
+        return
+    if ids is not None or key is not None:
+        raise ConfigError(f"--ids, --key: expected a file of features as source, got '{source}'")
+    path = write_folder(load_dataset(source, root, image_encoder, text_encoder, image_features, text_features), target)
+    print(f"{path}: {', '.join(sorted(str(file.relative_to(path)) for file in path.rglob('*') if file.is_file()))}")
 
 
 @app.command()
@@ -157,7 +210,8 @@ def evaluate(
     Example: torch-geometric-dsom evaluate --run runs/mine --split val
     """
     trainer = DSoMTrainer.load(run / MODEL)
-    result = trainer.evaluate(load_dataset(dataset or run_dataset(run), root), split=split)
+    data = load_dataset(dataset or run_dataset(run), root, **NO_FEATURES)
+    result = trainer.evaluate(data, split=split)
     print(json.dumps(result.to_dict()) if as_json else result)
 
 
@@ -177,7 +231,7 @@ def predict(
     Example: torch-geometric-dsom predict --run runs/mine --head territory:CH --relation official_language -k 3
     """
     trainer = DSoMTrainer.load(run / MODEL)
-    data: Data | None = load_dataset(dataset, root) if dataset is not None else None
+    data: Data | None = load_dataset(dataset, root, **NO_FEATURES) if dataset is not None else None
     answers = trainer.predict(data, head=head, relation=relation, tail=tail, k=k)
     if as_json:
         print(json.dumps([answer._asdict() for answer in answers]))

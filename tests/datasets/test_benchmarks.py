@@ -36,9 +36,9 @@ needs_mirror = pytest.mark.skipif(not MIRROR, reason="DSOM_DATA does not name a 
 def test_counts_are_those_of_the_card(cls, tmp_path):
     if cls is DB15K:
         with pytest.warns(UserWarning, match="6,584 are training facts"):
-            data = cls(tmp_path, split="official")[0]
+            data = cls(tmp_path, split="official", text_encoder="none")[0]
     else:
-        data = cls(tmp_path, split="official")[0]
+        data = cls(tmp_path, split="official", text_encoder="none")[0]
     card = cls.card
     assert (data.num_nodes, data.num_relations) == (card.num_entities, card.num_relations)
     assert tuple(split_triples(data, split).size(0) for split in ("train", "val", "test")) == card.num_facts
@@ -53,7 +53,7 @@ def test_counts_are_those_of_the_card(cls, tmp_path):
     ("cls", "unseen", "overlap"), [(MKGW, 491, 0), (MKGY, 612, 0), (FB15k237, 36, 0), (WN18, 0, 0), (WN9, 0, 0)]
 )
 def test_the_field_notes_facts_hold(cls, unseen, overlap, tmp_path):
-    data = cls(tmp_path)[0]
+    data = cls(tmp_path, text_encoder="none")[0]
     train = set(data.edge_index.flatten().tolist())
     assert data.num_nodes - len(train) == unseen
     rows = [{tuple(row) for row in split_triples(data, split).tolist()} for split in ("train", "val", "test")]
@@ -63,7 +63,7 @@ def test_the_field_notes_facts_hold(cls, unseen, overlap, tmp_path):
 @needs_mirror
 def test_db15ks_public_validation_file_is_as_broken_as_they_say(tmp_path):
     with pytest.warns(UserWarning, match="the public validation file is none"):
-        data = DB15K(tmp_path, split="official")[0]
+        data = DB15K(tmp_path, split="official", text_encoder="none")[0]
     rows = [{tuple(row) for row in split_triples(data, split).tolist()} for split in ("train", "val", "test")]
     assert len(rows[1]) == 7481
     assert len(rows[1] & rows[0]) == 6584
@@ -72,8 +72,8 @@ def test_db15ks_public_validation_file_is_as_broken_as_they_say(tmp_path):
 
 @needs_mirror
 def test_db15ks_clean_split_is_clean_fixed_and_spares_what_it_must(tmp_path):
-    clean = DB15K(tmp_path / "a")[0]
-    again = DB15K(tmp_path / "b")[0]
+    clean = DB15K(tmp_path / "a", text_encoder="none")[0]
+    again = DB15K(tmp_path / "b", text_encoder="none")[0]
     assert torch.equal(clean.val_edge_index, again.val_edge_index)
     assert clean.val_edge_type.numel() == 79_222 // 20
     rows = [{tuple(row) for row in split_triples(clean, split).tolist()} for split in ("train", "val", "test")]
@@ -81,7 +81,7 @@ def test_db15ks_clean_split_is_clean_fixed_and_spares_what_it_must(tmp_path):
     assert not rows[1] & rows[2]
     assert set(clean.val_edge_index.flatten().tolist()) <= set(clean.edge_index.flatten().tolist())
     with pytest.warns(UserWarning, match="the public validation file is none"):
-        official = DB15K(tmp_path / "a", split="official")[0]
+        official = DB15K(tmp_path / "a", split="official", text_encoder="none")[0]
     assert torch.equal(clean.edge_type.unique(), official.edge_type.unique())
     assert torch.equal(clean.edge_index.unique(), official.edge_index.unique())
     train = {tuple(row) for row in split_triples(official, "train").tolist()}
@@ -89,12 +89,13 @@ def test_db15ks_clean_split_is_clean_fixed_and_spares_what_it_must(tmp_path):
 
 
 @needs_mirror
-def test_db15k_is_quick(tmp_path):
+@pytest.mark.parametrize("text_encoder", ["none", "ngrams"])
+def test_db15k_is_quick(tmp_path, text_encoder):
     start = time.perf_counter()
-    DB15K(tmp_path)
+    DB15K(tmp_path, text_encoder=text_encoder)
     raw = time.perf_counter() - start
     start = time.perf_counter()
-    DB15K(tmp_path)
+    DB15K(tmp_path, text_encoder=text_encoder)
     kept = time.perf_counter() - start
     assert raw < 3.0
     assert kept < 0.3
@@ -102,7 +103,7 @@ def test_db15k_is_quick(tmp_path):
 
 @needs_mirror
 def test_wn9_has_the_images_that_there_are(tmp_path):
-    data = WN9(tmp_path)[0]
+    data = WN9(tmp_path, text_encoder="none")[0]
     assert int(data.image_mask.sum()) == 399
     assert data.x_image.shape == (6555, 1280)
     with np.load(Path(MIRROR) / "WN9-IMG" / "imagenet_sample_lite0.npz") as file:
@@ -172,7 +173,7 @@ def test_names_and_texts_come_from_the_mirror(tmp_path, monkeypatch):
     assert make()(tmp_path / "other")[0].entity_labels == data.entity_labels
 
 
-def test_texts_are_encoded_once_and_kept(tmp_path):
+def test_texts_are_encoded_once_and_kept(tmp_path, monkeypatch):
     class Encoder:
         calls = 0
 
@@ -189,7 +190,9 @@ def test_texts_are_encoded_once_and_kept(tmp_path):
         assert data.x_text.flatten().tolist() == [18.0, 0.0, 28.0]
         assert data.text_mask.tolist() == [True, False, True]
     assert encoder.calls == 1
-    assert "x_text" not in make()(tmp_path / "root", mirror=folder)[0]
+    assert "x_text" not in make()(tmp_path / "root", mirror=folder, text_encoder="none")[0]
+    monkeypatch.setattr("torch_geometric_dsom.encoders.registry.importlib.util.find_spec", lambda name: None)
+    assert make()(tmp_path / "root", mirror=folder)[0].x_text.shape == (3, 512)
     with pytest.raises(DataError, match="text_encoder: expected finite features"):
         make()(tmp_path / "bad", mirror=folder, text_encoder=lambda texts: torch.full((2, 1), torch.nan))
 
@@ -243,7 +246,7 @@ def test_every_graph_is_known_by_name(tmp_path):
     with pytest.raises(ConfigError, match="split"):
         MKGW(tmp_path, split="clena", mirror=tmp_path)
     if MIRROR:
-        assert load_dataset("MKGY", tmp_path).num_nodes == 15_000
+        assert load_dataset("MKGY", tmp_path, text_encoder="none").num_nodes == 15_000
 
 
 @pytest.mark.parametrize("cls", GRAPHS)
@@ -276,3 +279,30 @@ def test_features_of_named_entities(tmp_path):
     np.savez(tmp_path / "g.npz", x=np.array([{}], dtype=object), ids=np.array(["a"]))
     with pytest.raises(DataError, match="allow_pickle"):
         attach_npz(data, tmp_path / "g.npz", "image", "x", "ids")
+
+
+def test_published_features_are_attached_and_kept(tmp_path):
+    folder = mirror(tmp_path / "m")
+    np.save(tmp_path / "image.npy", np.eye(3, 2))
+    np.savez(tmp_path / "text.npz", x=np.ones((1, 4)))
+
+    def load(**options):
+        return make()(tmp_path / "root", mirror=folder, **options)[0]
+
+    def never(texts):
+        pytest.fail("an encoder was called")
+
+    text = (tmp_path / "text.npz", ["c"])
+    data = load(image_features=tmp_path / "image.npy", text_features=text, text_encoder=never)
+    assert data.x_image.tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    assert data.image_mask.all()
+    assert data.text_mask.tolist() == [False, False, True]
+    assert data.x_text[2].tolist() == [1.0] * 4
+    np.save(tmp_path / "image.npy", np.eye(3, 5))
+    assert load(image_features=tmp_path / "image.npy", text_encoder="none").x_image.shape == (3, 5)
+    assert "x_image" not in load(text_encoder="none")
+    with pytest.raises(DataError, match=r"gone.npy: expected a file, found none"):
+        load(image_features=tmp_path / "gone.npy")
+    np.save(tmp_path / "image.npy", np.eye(4, 5))
+    with pytest.raises(DataError, match="expected 3 rows, one an entity, got 4; give ids"):
+        load(image_features=tmp_path / "image.npy", text_encoder="none")

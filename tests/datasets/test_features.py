@@ -1,4 +1,7 @@
+import io
+import json
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,7 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.datasets import attach_features, read_features
+from torch_geometric_dsom.datasets import attach_features, read_features, read_names, write_features
+from torch_geometric_dsom.datasets import features as module
 from torch_geometric_dsom.errors import ConfigError, DataError
 
 X = np.arange(12, dtype=np.float64).reshape(4, 3)
@@ -155,3 +159,82 @@ def test_other_errors(tmp_path):
     bare = Data(num_nodes=4)
     with pytest.raises(DataError, match="got neither"):
         attach_features(bare, "image", write(tmp_path / "i.npy"), ids=["a", "b", "c", "d"])
+
+
+def test_one_format_there_and_back(tmp_path):
+    path = write_features(tmp_path / "new" / "image.npz", torch.arange(6.0).view(2, 3), ["é", "b c"])
+    features, names = read_features(path)
+    assert features.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert names == ["é", "b c"]
+    assert read_features(write_features(path, torch.ones(1, 1)))[1] is None  # replaced, without names
+    assert [file.name for file in path.parent.iterdir()] == ["image.npz"]
+    assert read_features(write_features(path, torch.ones(0, 4), []))[0].shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "names", "message"),
+    [
+        ("a.npy", torch.ones(1, 1), None, "expected a name that ends in .npz, got '.npy'"),
+        ("a.npz", torch.ones(2, 1), ["a"], "expected a name for each of 2 rows, got 1"),
+        ("a.npz", torch.tensor([[torch.nan]]), None, "NaN or infinity in 1 rows, first 0"),
+        ("a.npz", torch.ones(2), None, r"expected a matrix of real numbers"),
+        ("file/a.npz", torch.ones(1, 1), None, "cannot be written"),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing(name, x, names, message, tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        write_features(tmp_path / name, x, names)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_names_from_a_file(tmp_path):
+    (tmp_path / "ids.txt").write_bytes("\ufeffa\r\n\r\n b\t\r\n".encode())
+    assert read_names(tmp_path / "ids.txt") == ["a", "b"]
+
+
+def huge(path):
+    """A small file that says it is huge."""
+    shape = (1 << 20, 1 << 20)
+    if path.suffix in (".npy", ".npz"):
+        header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(64)
+        if path.suffix == ".npy":
+            path.write_bytes(content)
+            return
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", content)
+    elif path.suffix == ".safetensors":
+        header = json.dumps({"x": {"dtype": "F64", "shape": shape, "data_offsets": [0, 8 << 40]}}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+    else:
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", shape=shape, dtype="f8", chunks=(1024, 1024))  # never filled: a few kB
+
+
+@pytest.mark.parametrize("kind", [".npy", ".npz", ".safetensors", ".h5"])
+def test_a_small_file_that_says_it_is_huge_is_refused(kind, tmp_path):
+    huge(tmp_path / f"f{kind}")
+    assert (tmp_path / f"f{kind}").stat().st_size < 20_000
+    with pytest.raises(DataError, match=f"f{kind}: cannot be read"):
+        read_features(tmp_path / f"f{kind}")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "f.npz", x=np.zeros((1000, 100)))
+    assert read_features(tmp_path / "f.npz")[0].shape == (1000, 100)
+    monkeypatch.setattr(module, "MAX_BYTES", 100_000)
+    with pytest.raises(DataError, match="bytes when unpacked, more than 100000"):
+        read_features(tmp_path / "f.npz")
+
+
+def test_members_that_lead_out_of_an_archive_are_never_unpacked(tmp_path):
+    inner = io.BytesIO()
+    np.save(inner, X)
+    place = tmp_path / "in"
+    place.mkdir()
+    with zipfile.ZipFile(place / "f.npz", "w") as archive:
+        archive.writestr("../out.npy", inner.getvalue())
+    assert read_features(place / "f.npz")[0].shape == (4, 3)  # an array like any other, whatever its name
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

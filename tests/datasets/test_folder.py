@@ -3,13 +3,10 @@ import os
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from torch_geometric_dsom.data import split_triples, validate
-from torch_geometric_dsom.datasets import MMKGFolder, load_dataset
-from torch_geometric_dsom.datasets.folder import read_facts, read_picture
+from torch_geometric_dsom.datasets import MMKGFolder, load_dataset, write_features, write_folder
 from torch_geometric_dsom.errors import DataError
 
 FACTS = [("ada", "knows", "bob"), ("bob", "knows", "cy/d"), ("cy/d", "likes", "ada"), ("ada", "likes", "cy/d")]
@@ -75,14 +72,13 @@ def test_texts_and_pictures_become_features_and_masks(folder):
     validate(data)
 
 
-def test_many_pictures_are_encoded_in_batches(folder, monkeypatch):
-    monkeypatch.setattr("torch_geometric_dsom.datasets.folder.BATCH", 3)
-    for number in range(7):
-        picture(folder / "images" / "bob" / f"{number}.png", (10 * number, 0, 0, 255))
+def test_many_pictures_are_encoded_in_batches(folder):
+    for number in range(131):
+        picture(folder / "images" / "bob" / f"{number}.png", (number, 0, 0, 255))
     sizes = []
     data = load(folder, image_encoder=lambda batch: sizes.append(len(batch)) or mean_colour(batch))[0]
-    assert sizes == [3, 3, 1]
-    assert data.x_image[1].tolist() == [30.0, 0.0, 0.0, 255.0]
+    assert sizes == [64, 64, 3]
+    assert data.x_image[1].tolist() == [65.0, 0.0, 0.0, 255.0]
 
 
 def test_csv_nt_and_held_out_files(folder):
@@ -115,7 +111,7 @@ def test_the_processed_graph_follows_the_folder(folder):
     assert load(folder, **options)[0].x_text[1].item() == 6.0
     picture(folder / "images" / "ada.png", (1, 2, 3, 255))
     assert "x_image" in load(folder, **options)[0]
-    assert encoder.calls == [1, 1, 1]
+    assert encoder.calls == [1, 1]  # a new picture does not make the texts new
 
 
 class Recording:
@@ -165,7 +161,7 @@ def test_bad_facts_are_one_clear_error_and_nothing_is_kept(folder, name):
         ("texts.tsv", b"bob\tone\nbob\ttwo\n", "expected one text an entity, got a second one of 'bob'"),
         ("texts.tsv", b"bob\n", "expected 2 tab-separated columns"),
         ("train.csv", b"a,b,c\n", "expected one file of train facts"),
-        ("images/nobody.png", b"", "expected the name of an entity of the facts, got 'nobody'"),
+        ("images/nobody.png", b"", "expected an entity of the facts as name, got 'nobody'"),
         ("images/a/b/c.png", b"", "got a deeper folder"),
     ],
 )
@@ -175,10 +171,6 @@ def test_a_bad_file_is_named(folder, name, content, message):
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         load(folder)
-
-
-# What UTF-8 and CSV can hold: no surrogates, no NUL.
-LABEL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).map(str.strip).filter(bool)
 
 
 def png(size=(5, 5)):
@@ -208,41 +200,6 @@ def test_a_broken_picture_is_counted_and_its_row_masked(folder, name):
     with pytest.warns(UserWarning, match="1 pictures cannot be read and are left out, the first is .*ada.png"):
         data = load(folder)[0]
     assert data.image_mask.tolist() == [False, True, False]
-
-
-@given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
-def test_random_bytes_are_a_picture_or_nothing(tmp_path_factory, content):
-    path = tmp_path_factory.mktemp("random") / "a.png"
-    path.write_bytes(content)
-    found = read_picture(path)
-    assert found is None or found.mode == "RGBA"
-
-
-@given(st.binary(max_size=200), st.sampled_from(["tsv", "csv", "nt"]))
-@settings(max_examples=150, deadline=None)
-@pytest.mark.filterwarnings("ignore")
-def test_random_bytes_are_facts_or_one_clear_error(tmp_path_factory, content, kind):
-    path = tmp_path_factory.mktemp("random") / f"train.{kind}"
-    path.write_bytes(content)
-    message, facts = f"train.{kind}", []
-    try:
-        facts = list(read_facts(path))
-    except DataError as error:
-        message = str(error)
-    assert f"train.{kind}" in message
-    assert all(len(fact) == 3 and all(fact) for fact in facts)
-
-
-@given(st.lists(st.tuples(*[LABEL] * 3), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
-def test_what_a_csv_writer_writes_is_read_again(tmp_path_factory, facts):
-    import csv
-
-    path = tmp_path_factory.mktemp("csv") / "train.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("head", "relation", "tail"), *facts])
-    assert list(read_facts(path)) == facts
 
 
 def test_links_out_of_the_folder_are_refused(folder, tmp_path):
@@ -279,3 +236,46 @@ def test_no_folder_and_the_registry(folder, tmp_path, monkeypatch):
     (folder / "train.tsv").write_text(ring, encoding="utf-8")
     assert load_dataset(str(folder)).num_nodes == 20
     assert list((tmp_path / "home" / "MMKGFolder").iterdir())
+
+
+def test_features_in_the_folder_stand_in_the_place_of_encoding(folder):
+    def never(items):
+        pytest.fail("an encoder was called")
+
+    (folder / "texts.tsv").write_text("bob\ta builder\n", encoding="utf-8")
+    picture(folder / "images" / "ada.png", (1, 2, 3, 255))
+    write_features(folder / "features" / "text.npz", torch.tensor([[1.0, 2.0]]), ["cy/d"])
+    write_features(folder / "features" / "image.npz", torch.tensor([[3.0]]), ["bob"])
+    write_features(folder / "features" / "sound.npz", torch.eye(3))
+    data = load(folder, image_encoder=never, text_encoder=never)[0]
+    assert data.x_text.tolist() == [[0.0, 0.0], [0.0, 0.0], [1.0, 2.0]]
+    assert data.image_mask.tolist() == [False, True, False]
+    assert torch.equal(data.x_sound, torch.eye(3))
+    assert data.entity_texts == ["", "a builder", ""]
+    validate(data)
+    write_features(folder / "features" / "sound.npz", torch.eye(3)[:, :2])
+    assert load(folder, image_encoder=never, text_encoder=never)[0].x_sound.shape == (3, 2)
+    torch.save(torch.eye(3), folder / "features" / "sound.pt")
+    with pytest.raises(DataError, match=r"sound.pt: expected one file a modality, got sound.npz as well"):
+        load(folder)
+
+
+def test_what_write_folder_writes_is_the_same_graph(small_graph, tmp_path):
+    data = MMKGFolder(write_folder(small_graph, tmp_path / "out"), root=tmp_path / "kept")[0]
+    back = [data.entity_ids.index(name) for name in small_graph.entity_ids]
+    for name in ("text", "image"):
+        assert torch.equal(data[f"x_{name}"][back], small_graph[f"x_{name}"])
+        assert torch.equal(data[f"{name}_mask"][back], small_graph[f"{name}_mask"])
+    assert set(named(data, "test")) == set(named(small_graph, "test"))
+
+
+def test_light_encoders_are_there_without_any_extra(folder, monkeypatch):
+    monkeypatch.setattr("torch_geometric_dsom.encoders.registry.importlib.util.find_spec", lambda name: None)
+    (folder / "texts.tsv").write_text("bob\ta builder\n", encoding="utf-8")
+    picture(folder / "images" / "ada.png", (1, 2, 3, 255))
+    data = load(folder, image_encoder="auto", text_encoder="auto")[0]
+    assert data.x_image.shape == (3, 1200)
+    assert data.x_text.shape == (3, 512)
+    data = load(folder, image_encoder="none", text_encoder="none")[0]
+    assert "x_image" not in data
+    assert "x_text" not in data

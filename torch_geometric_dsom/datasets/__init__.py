@@ -6,9 +6,10 @@ from torch_geometric_dsom.datasets.benchmarks import DB15K, MKGW, MKGY, WN9, WN1
 from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch
 from torch_geometric_dsom.datasets.emoji_world import EmojiWorld
+from torch_geometric_dsom.datasets.encode import content_key, encode
 from torch_geometric_dsom.datasets.export import write_folder
 from torch_geometric_dsom.datasets.fake import FakeMMKG
-from torch_geometric_dsom.datasets.features import attach_features, read_features
+from torch_geometric_dsom.datasets.features import attach_features, read_features, read_names, write_features
 from torch_geometric_dsom.datasets.folder import MMKGFolder
 from torch_geometric_dsom.datasets.from_triples import from_triples
 from torch_geometric_dsom.datasets.registry import DATASETS, load_dataset
@@ -30,12 +31,16 @@ __all__ = [
     "RemoteFile",
     "attach_features",
     "carve_validation",
+    "content_key",
     "default_root",
+    "encode",
     "fetch",
     "from_triples",
     "load_dataset",
     "read_columns",
     "read_features",
+    "read_names",
     "read_triples",
+    "write_features",
     "write_folder",
 ]

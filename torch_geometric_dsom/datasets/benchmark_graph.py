@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.datasets.base import MMKGDataset
+from torch_geometric_dsom.datasets.base import FeatureFile, MMKGDataset
 from torch_geometric_dsom.datasets.carve import carve_validation
 from torch_geometric_dsom.datasets.download import RemoteFile, fetch, sha256_of
-from torch_geometric_dsom.datasets.encoded import TextEncoder, checked, spread
+from torch_geometric_dsom.datasets.encode import content_key, encode
+from torch_geometric_dsom.datasets.encoded import TextEncoder, spread
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
+from torch_geometric_dsom.encoders import encoder_name, make_encoder
 from torch_geometric_dsom.errors import DataError
 
 FILES = ("train.tsv", "valid.tsv", "test.tsv", "entities.tsv", "relations.tsv")
@@ -69,9 +71,17 @@ class BenchmarkGraph(MMKGDataset):
         force_reload (bool): Make the processed graph anew. (default: :obj:`False`)
         split (str): ``"clean"`` or ``"official"``. (default: :obj:`"clean"`)
         mirror (str or Path, optional): Folder that holds the data set's folder.
-        text_encoder (Callable, optional): From a list of ``n`` strings to a tensor ``[n, D]``, such as
-            :class:`~torch_geometric_dsom.encoders.MiniLM`: gives ``x_text`` of the entities that have a text. The
-            result is kept with the processed graph. (default: :obj:`None`, no text features)
+        text_encoder (Callable or str): From a list of ``n`` strings to a tensor ``[n, D]``, or a name that
+            :func:`~torch_geometric_dsom.encoders.encoder_name` knows: gives ``x_text`` of the entities that have a
+            text. It is computed once and kept. (default: :obj:`"auto"`,
+            :class:`~torch_geometric_dsom.encoders.MiniLM` where it is installed,
+            :class:`~torch_geometric_dsom.encoders.HashedNGrams` elsewhere, nothing where there are no texts; ``"none"``
+            for no features)
+        image_features (path or tuple, optional): File of published features of pictures, as
+            :func:`~torch_geometric_dsom.datasets.attach_features` reads it, or that file and the ids of its rows.
+            (default: :obj:`None`)
+        text_features (path or tuple, optional): The same for texts; nothing is encoded then. (default: :obj:`None`)
+        threads (int, optional): Threads that torch may use while encoding. (default: :obj:`None`, as set)
 
     Raises:
         ConfigError: If ``split`` is unknown.
@@ -88,20 +98,24 @@ class BenchmarkGraph(MMKGDataset):
         force_reload: bool = False,
         split: str = "clean",
         mirror: str | os.PathLike[str] | None = None,
-        text_encoder: TextEncoder | None = None,
+        text_encoder: TextEncoder | str = "auto",
+        image_features: FeatureFile | None = None,
+        text_features: FeatureFile | None = None,
+        threads: int | None = None,
     ) -> None:
         mirror = os.environ.get("DSOM_DATA") if mirror is None else mirror
         self.mirror = None if not mirror else Path(mirror).expanduser() / self.card.folder
         self.text_encoder = text_encoder
+        self.threads = threads
         if split == "official" and self.card.broken_validation:
             warnings.warn(self._broken(), stacklevel=2)
-        super().__init__(root, transform, pre_transform, force_reload, split)
+        super().__init__(root, transform, pre_transform, force_reload, split, image_features, text_features)
 
     @property
     def recipe(self) -> str:
         """What the processed graph depends on beside the split."""
         source = "network" if self.mirror is None else "mirror"
-        return f"{source}, text_encoder={self.text_encoder!r}"
+        return f"{source}, text_encoder={encoder_name('text', self.text_encoder)}"
 
     def build(self) -> Data:
         """The graph, made from the files of the mirror or of the network.
@@ -181,14 +195,19 @@ class BenchmarkGraph(MMKGDataset):
             data[f"{kind}_labels"] = list(ids)
 
     def _encode(self, data: Data) -> None:
-        if self.text_encoder is None:
+        if self.text_encoder == "none" or "text" in self.feature_files:
             return
-        texts = data.to_dict().get("entity_texts") or [""] * int(data.num_nodes)
-        mask = torch.tensor([bool(text) for text in texts])
+        every = data.to_dict().get("entity_texts") or [""] * int(data.num_nodes)
+        mask = torch.tensor([bool(text) for text in every])
         if not bool(mask.any()):
+            if self.text_encoder == "auto":
+                return
             raise DataError(f"{type(self).__name__}: expected texts to encode, found none; they come with a mirror")
-        features = checked(self.text_encoder([text for text in texts if text]), int(mask.sum()), "text_encoder")
-        data.x_text, data.text_mask = spread(features, mask.nonzero().flatten(), int(data.num_nodes))
+        encoder, texts = make_encoder("text", self.text_encoder), [text for text in every if text]
+        assert encoder is not None
+        keys = [content_key(text) for text in texts]
+        x, _ = encode(keys, texts.__getitem__, encoder, "text_encoder", self._kept, threads=self.threads)
+        data.x_text, data.text_mask = spread(x, mask.nonzero().flatten(), int(data.num_nodes))
 
     def _broken(self) -> str:
         return (

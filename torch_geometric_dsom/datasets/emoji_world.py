@@ -8,9 +8,10 @@ import importlib.resources
 import io
 import operator
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,11 @@ from PIL import Image
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset
-from torch_geometric_dsom.datasets.encoded import ImageEncoder, TextEncoder, checked, spread
+from torch_geometric_dsom.datasets.encode import content_key, encode
+from torch_geometric_dsom.datasets.encoded import ImageEncoder, TextEncoder, spread
+from torch_geometric_dsom.datasets.pictures import read_picture
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
+from torch_geometric_dsom.encoders import make_encoder
 from torch_geometric_dsom.errors import ConfigError
 
 
@@ -47,6 +51,10 @@ class EmojiWorld(MMKGDataset):
         pre_transform (Callable, optional): Applied to the graph before it is kept. (default: :obj:`None`)
         force_reload (bool): Make the processed graph anew. (default: :obj:`False`)
         split (str): ``"clean"`` or ``"official"``. (default: :obj:`"clean"`)
+        image_features (path or tuple, optional): File of published features of pictures, as
+            :func:`~torch_geometric_dsom.datasets.attach_features` reads it, or that file and the ids of its rows.
+            (default: :obj:`None`)
+        text_features (path or tuple, optional): The same for texts. (default: :obj:`None`)
 
     Raises:
         ConfigError: If ``split`` is unknown.
@@ -116,14 +124,23 @@ class EmojiWorld(MMKGDataset):
         """
         return _text(_entities()[_row(i)])
 
-    def reencode(self, image_encoder: ImageEncoder | None = None, text_encoder: TextEncoder | None = None) -> Data:
-        """The graph with features computed anew from the pictures and texts; what is kept on disk stays as it is.
+    def reencode(
+        self,
+        image_encoder: ImageEncoder | str | None = None,
+        text_encoder: TextEncoder | str | None = None,
+        threads: int | None = None,
+    ) -> Data:
+        """The graph with features computed anew from the pictures and texts; the processed graph stays as it is.
+
+        What an encoder gave is kept, unless its :func:`repr` holds an address: an interrupted run goes on where it was.
 
         Args:
-            image_encoder (Callable, optional): From a list of ``n`` RGBA pictures to a tensor ``[n, D]``.
+            image_encoder (Callable or str, optional): From a list of ``n`` RGBA pictures to a tensor ``[n, D]``, or a
+                name that :func:`~torch_geometric_dsom.encoders.encoder_name` knows.
                 (default: :obj:`None`, image features stay)
-            text_encoder (Callable, optional): From a list of ``n`` strings to a tensor ``[n, D]``.
+            text_encoder (Callable or str, optional): From a list of ``n`` strings to a tensor ``[n, D]``, or a name.
                 (default: :obj:`None`, text features stay)
+            threads (int, optional): Threads that torch may use meanwhile. (default: :obj:`None`, as set)
 
         Returns:
             Data: A graph in the data contract, ``transform`` applied.
@@ -142,13 +159,29 @@ class EmojiWorld(MMKGDataset):
         data, size = copy.copy(self._data), len(_entities())
         if image_encoder is not None:
             rows = [i for i in range(size) if i in _pictures()]
-            pictures = [picture for i in rows if (picture := self.image(i)) is not None]
-            features = checked(image_encoder(pictures), len(rows), "image_encoder")
-            data.x_image, data.image_mask = spread(features, torch.tensor(rows), size)
+            self._reencode(data, "image", image_encoder, rows, [_pictures()[i] for i in rows], read_picture, threads)
         if text_encoder is not None:
-            features = checked(text_encoder([self.text(i) for i in range(size)]), size, "text_encoder")
-            data.x_text, data.text_mask = spread(features, torch.arange(size), size)
+            rows = list(range(size))
+            self._reencode(data, "text", text_encoder, rows, [self.text(i) for i in rows], str, threads)
         return data if self.transform is None else self.transform(data)
+
+    def _reencode(
+        self,
+        data: Data,
+        modality: str,
+        encoder: ImageEncoder | TextEncoder | str,
+        rows: list[int],
+        contents: list[Any],
+        read: Callable[[Any], Any],
+        threads: int | None,
+    ) -> None:
+        made, name = make_encoder(modality, encoder), f"{modality}_encoder"
+        if made is None:
+            del data[f"x_{modality}"], data[f"{modality}_mask"]
+            return
+        keys = [content_key(content) for content in contents]
+        x, _ = encode(keys, lambda i: read(contents[i]), made, name, self._kept, threads=threads)
+        data[f"x_{modality}"], data[f"{modality}_mask"] = spread(x, torch.tensor(rows), int(data.num_nodes))
 
 
 @contextmanager

@@ -6,9 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
-import numpy as np
+from torch import Tensor
 from torch_geometric.data import Data
 
+from torch_geometric_dsom.datasets.features import write_features
 from torch_geometric_dsom.errors import DataError
 
 SPLITS = {"train": "", "valid": "val_", "test": "test_"}
@@ -18,9 +19,9 @@ def write_folder(data: Data, folder: str | os.PathLike[str]) -> Path:
     """Writes facts, texts and features of a graph; the folder is there whole or not at all.
 
     ``train.tsv``, ``valid.tsv`` and ``test.tsv`` hold facts by id, ``texts.tsv`` the texts where the graph has them,
-    ``features/<modality>.npz`` the features ``x`` of the entities ``ids`` that have them. What
-    :class:`~torch_geometric_dsom.datasets.MMKGFolder` and :func:`~torch_geometric_dsom.datasets.attach_features` read
-    from it is the same graph, entities and relations in the order in which facts show them.
+    ``features/<modality>.npz`` the features ``x`` of the entities ``ids`` that have them.
+    :class:`~torch_geometric_dsom.datasets.MMKGFolder` reads the same graph from it, entities and relations in the order
+    in which facts show them.
 
     Args:
         data (Data): A graph in the data contract; numbers stand for ids where it has none.
@@ -50,10 +51,8 @@ def write_folder(data: Data, folder: str | os.PathLike[str]) -> Path:
             fresh.mkdir()
             for name, text in files.items():
                 (fresh / name).write_text(text, encoding="utf-8", newline="\n")
-            if features:
-                (fresh / "features").mkdir()
             for name, (x, ids) in features.items():
-                np.savez(fresh / "features" / f"{name}.npz", x=x, ids=ids)
+                write_features(fresh / "features" / f"{name}.npz", x, ids)
             if target.exists():
                 target.rmdir()
             fresh.rename(target)
@@ -82,15 +81,15 @@ def _texts_of(data: Data) -> dict[str, str]:
     return files
 
 
-def _features_of(data: Data) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _features_of(data: Data) -> dict[str, tuple[Tensor, list[str]]]:
     fields = data.to_dict()
-    ids = np.array(_names(fields.get("entity_ids"), int(data.num_nodes), "entity_ids"))
+    ids = _names(fields.get("entity_ids"), int(data.num_nodes), "entity_ids")
     found = {}
     for key, x in fields.items():
         name = key.removeprefix("x_")
         if key.startswith("x_") and f"{name}_mask" in fields:
-            mask = fields[f"{name}_mask"]
-            found[name] = (x[mask].cpu().numpy(), ids[mask.cpu().numpy()])
+            rows = fields[f"{name}_mask"].nonzero().flatten()
+            found[name] = (x[rows], [ids[row] for row in rows.tolist()])
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from torch_geometric_dsom.datasets.tables import read_text
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.optional import require
 
+MAX_BYTES = 1 << 36  # 64 GiB, unpacked; more is no matrix of features
 KINDS = (".npy", ".npz", ".safetensors", ".pt", ".pth", ".h5", ".hdf5")
 
 
@@ -57,10 +60,7 @@ def attach_features(
     if not modality.isidentifier():
         raise ConfigError(f"modality: expected a name such as 'image', got {modality!r}")
     features, names = read_features(path, key)
-    if isinstance(ids, (str, os.PathLike)):
-        names = [line.strip() for line in read_text(ids).split("\n") if line.strip()]
-    elif ids is not None:
-        names = list(ids)
+    names = names if ids is None else read_names(ids)
     size = int(data.num_nodes)
     if names is None:
         if features.size(0) != size:
@@ -120,12 +120,78 @@ def read_features(path: str | os.PathLike[str], key: str | None = None) -> tuple
     return _matrix(content, path), names
 
 
+def read_names(ids: str | os.PathLike[str] | Sequence[str]) -> list[str]:
+    """Names of rows: a list as it is, or the lines of a text file.
+
+    Args:
+        ids (str or Path or Sequence[str]): The list or the file.
+
+    Example:
+        >>> read_names(["a", "b"])
+        ['a', 'b']
+    """
+    if isinstance(ids, (str, os.PathLike)):
+        return [line.strip() for line in read_text(ids).split("\n") if line.strip()]
+    return list(ids)
+
+
+def write_features(path: str | os.PathLike[str], features: Tensor, names: Sequence[str] | None = None) -> Path:
+    """Writes features in the one format of this package; the file is there whole or not at all.
+
+    A ``.npz`` archive without pickle: ``x``, ``[n, D]`` float32, and ``ids``, ``[n]`` strings, the entity of each row.
+
+    Args:
+        path (str or Path): The file, ``.npz``.
+        features (Tensor): ``[n, D]``.
+        names (Sequence[str], optional): Entity of each row. (default: :obj:`None`, no ``ids``: row :math:`i` is entity
+            :math:`i`)
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        DataError: If the name ends otherwise, rows and names do not fit, a value is not finite, or nothing can be
+            written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_features(Path(folder, "image.npz"), torch.ones(2, 3), ["a", "b"])
+        ...     read_features(path)[1]
+        ['a', 'b']
+    """
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise DataError(f"{path}: expected a name that ends in .npz, got '{path.suffix}'")
+    arrays: dict[str, Any] = {"x": _matrix(features, path).cpu().numpy()}
+    if names is not None:
+        if len(names) != features.size(0):
+            raise DataError(f"{path}: expected a name for each of {features.size(0)} rows, got {len(names)}")
+        arrays["ids"] = np.array(list(names), dtype=np.str_)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("xb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from error
+    return path
+
+
 def _content(path: Path) -> Any:
     """What is in a file: a tensor, or tensors and lists of strings by name."""
     try:
         if path.suffix == ".npy":
             return _tensor(np.load(path, allow_pickle=False))
         if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                _check_size(sum(member.file_size for member in archive.infolist()))
             with np.load(path, allow_pickle=False) as file:
                 return {name: _tensor(file[name]) for name in file.files}
         if path.suffix == ".safetensors":
@@ -133,13 +199,20 @@ def _content(path: Path) -> Any:
         if path.suffix in (".h5", ".hdf5"):
             h5py = require("h5py", extra="h5", user="read_features")
             with h5py.File(path, "r") as file:
-                return {name: _tensor(part[()]) for name, part in file.items() if isinstance(part, h5py.Dataset)}
+                parts = {name: part for name, part in file.items() if isinstance(part, h5py.Dataset)}
+                _check_size(sum(part.nbytes for part in parts.values()))
+                return {name: _tensor(part[()]) for name, part in parts.items()}
         return torch.load(path, map_location="cpu", weights_only=True)
     except ImportError:
         raise
     except Exception as error:  # each library raises its own; none may pass for a success
         reason = str(error).split("\n")[0][:200]
         raise DataError(f"{path}: cannot be read as {path.suffix} without running code ({reason})") from error
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise ValueError(f"{size} bytes when unpacked, more than {MAX_BYTES}")
 
 
 def _tensor(array: Any) -> Any:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
-import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import torch
-from PIL import Image
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.datasets.base import MMKGDataset, default_root
-from torch_geometric_dsom.datasets.encoded import ImageEncoder, TextEncoder, checked, spread
+from torch_geometric_dsom.datasets.encode import content_key, encode
+from torch_geometric_dsom.datasets.encoded import ImageEncoder, TextEncoder, spread
+from torch_geometric_dsom.datasets.facts import FORMATS, read_facts
+from torch_geometric_dsom.datasets.features import KINDS, attach_features
 from torch_geometric_dsom.datasets.from_triples import from_triples
-from torch_geometric_dsom.datasets.tables import read_columns, read_text
+from torch_geometric_dsom.datasets.pictures import find_pictures, inside, read_picture
+from torch_geometric_dsom.datasets.tables import read_columns
+from torch_geometric_dsom.encoders import encoder_name, make_encoder
 from torch_geometric_dsom.errors import DataError
-
-FORMATS = ("tsv", "csv", "nt")
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-MAX_PIXELS = 64_000_000
-BATCH = 64
-_NT = re.compile(r"\s*<([^<>\s]+)>\s+<([^<>\s]+)>\s+(<([^<>\s]+)>|.+?)\s*\.\s*")
 
 
 class MMKGFolder(MMKGDataset):
@@ -43,11 +38,16 @@ class MMKGFolder(MMKGDataset):
     ``images/<entity>.*``              a picture: ``jpg``, ``png`` or ``webp``; the name is the entity's label, with the
                                        characters that a file name cannot hold as ``%2F`` and the like
     ``images/<entity>/*``              several pictures, whose features are averaged
+    ``images.zip``                     the same as an archive, in the place of the folder
+    ``features/<modality>.*``          features that were computed before, as
+                                       :func:`~torch_geometric_dsom.datasets.attach_features` reads them; those of
+                                       ``text`` and ``image`` stand in the place of encoding
     ================================== =================================================================================
 
     Only the facts are required. Where there are texts or pictures, an encoder makes features of them; an entity without
     any stays masked. A picture that cannot be read is left out, with a warning that counts them. Nothing outside the
-    folder is read: links that lead out of it are refused.
+    folder is read: links that lead out of it are refused. What was encoded is kept: an interrupted run goes on where it
+    was, and a picture or text that comes later is the only one that is encoded anew.
 
     Args:
         folder (str or Path): The folder; it is only read.
@@ -56,18 +56,23 @@ class MMKGFolder(MMKGDataset):
         transform (Callable, optional): Applied to the graph at every access. (default: :obj:`None`)
         pre_transform (Callable, optional): Applied to the graph before it is kept. (default: :obj:`None`)
         force_reload (bool): Make the processed graph anew. (default: :obj:`False`)
-        image_encoder (Callable, optional): From a list of ``n`` RGBA pictures to a tensor ``[n, D]``;
-            :class:`~torch_geometric_dsom.encoders.EfficientNetLite0` if :obj:`None`.
-        text_encoder (Callable, optional): From a list of ``n`` strings to a tensor ``[n, D]``;
-            :class:`~torch_geometric_dsom.encoders.MiniLM` if :obj:`None`.
+        image_encoder (Callable or str): From a list of ``n`` RGBA pictures to a tensor ``[n, D]``, or a name that
+            :func:`~torch_geometric_dsom.encoders.encoder_name` knows, ``"none"`` for no features.
+            (default: :obj:`"auto"`, :class:`~torch_geometric_dsom.encoders.EfficientNetLite0` where it is installed,
+            :class:`~torch_geometric_dsom.encoders.PixelHistograms` elsewhere)
+        text_encoder (Callable or str): From a list of ``n`` strings to a tensor ``[n, D]``, or a name.
+            (default: :obj:`"auto"`, :class:`~torch_geometric_dsom.encoders.MiniLM` where it is installed,
+            :class:`~torch_geometric_dsom.encoders.HashedNGrams` elsewhere)
         shares (tuple[float, float]): Shares to draw for validation and test where they are missing.
             (default: :obj:`(0.1, 0.1)`)
         seed (int): Seed of that draw. (default: :obj:`0`)
+        threads (int, optional): Threads that torch may use while encoding. (default: :obj:`None`, as set)
 
     Raises:
-        DataError: If facts or texts cannot be read, an entity of ``texts.tsv`` or ``images`` is in no fact, or an
-            encoder gives something else than finite features.
-        ImportError: If an encoder is needed and none is given or installed.
+        ConfigError: If there is no encoder of a name.
+        DataError: If facts, texts or features cannot be read, an entity of ``texts.tsv``, ``images`` or ``features`` is
+            in no fact, or an encoder gives something else than finite features.
+        ImportError: If the encoder of a name is not installed.
 
     Example:
         >>> import tempfile
@@ -86,18 +91,21 @@ class MMKGFolder(MMKGDataset):
         transform: Callable[[Data], Data] | None = None,
         pre_transform: Callable[[Data], Data] | None = None,
         force_reload: bool = False,
-        image_encoder: ImageEncoder | None = None,
-        text_encoder: TextEncoder | None = None,
+        image_encoder: ImageEncoder | str = "auto",
+        text_encoder: TextEncoder | str = "auto",
         shares: tuple[float, float] = (0.1, 0.1),
         seed: int = 0,
+        threads: int | None = None,
     ) -> None:
         self.folder = Path(folder).expanduser().resolve()
         if not self.folder.is_dir():
             raise DataError(f"{folder}: expected a folder, found none")
         self.image_encoder = image_encoder
         self.text_encoder = text_encoder
+        self._pictures = find_pictures(self.folder)
         self.shares = shares
         self.seed = seed
+        self.threads = threads
         if root is None:
             place = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
             root = default_root("MMKGFolder") / f"{self.folder.name}-{place}"
@@ -109,10 +117,12 @@ class MMKGFolder(MMKGDataset):
         total = hashlib.sha256()
         for path in sorted(self._facts().values()) + [p for p in (self.folder / "texts.tsv",) if p.is_file()]:
             total.update(path.name.encode() + b"\0" + path.read_bytes())
-        for path in self._pictures():
+        for path in self._features().values():
             stat = path.stat()
-            total.update(f"{path.relative_to(self.folder)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-        encoders = f"{self.image_encoder!r}, {self.text_encoder!r}"
+            total.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        for picture in self._pictures:
+            total.update(f"{picture.stamp}\0".encode())
+        encoders = f"{encoder_name('image', self.image_encoder)}, {encoder_name('text', self.text_encoder)}"
         return f"{total.hexdigest()}, {encoders}, shares={self.shares}, seed={self.seed}"
 
     def build(self) -> Data:
@@ -124,8 +134,12 @@ class MMKGFolder(MMKGDataset):
         parts = {name: list(read_facts(path)) for name, path in self._facts().items()}
         data = from_triples(parts["train"], parts.get("valid"), parts.get("test"), self.shares, self.seed)
         row = {label: number for number, label in enumerate(data.entity_ids)}
-        self._add_texts(data, row)
-        self._add_pictures(data, row)
+        features = self._features()
+        self._add_texts(data, row, encoded="text" in features)
+        if "image" not in features:
+            self._add_pictures(data, row)
+        for modality, path in features.items():
+            attach_features(data, modality, path)
         return data
 
     def _facts(self) -> dict[str, Path]:
@@ -136,17 +150,27 @@ class MMKGFolder(MMKGDataset):
             if len(paths) > 1:
                 raise DataError(f"{self.folder}: expected one file of {split} facts, got {[p.name for p in paths]}")
             if paths:
-                found[split] = _inside(paths[0], self.folder)
+                found[split] = inside(paths[0], self.folder)
         if "train" not in found:
             raise DataError(f"{self.folder}: expected train.tsv, train.csv or train.nt, found none")
         return found
 
-    def _add_texts(self, data: Data, row: dict[str, int]) -> None:
+    def _features(self) -> dict[str, Path]:
+        """The files of features by modality."""
+        found: dict[str, Path] = {}
+        for path in sorted((self.folder / "features").glob("*")):
+            if path.suffix in KINDS:
+                if path.stem in found:
+                    raise DataError(f"{path}: expected one file a modality, got {found[path.stem].name} as well")
+                found[path.stem] = inside(path, self.folder)
+        return found
+
+    def _add_texts(self, data: Data, row: dict[str, int], encoded: bool) -> None:
         path = self.folder / "texts.tsv"
         if not path.is_file():
             return
         texts: dict[int, str] = {}
-        for entity, text in read_columns(_inside(path, self.folder), ("entity", "text")):
+        for entity, text in read_columns(inside(path, self.folder), ("entity", "text")):
             if entity.strip() not in row:
                 raise DataError(f"{path}: expected entities of the facts, got {entity!r}")
             if row[entity.strip()] in texts:
@@ -154,147 +178,36 @@ class MMKGFolder(MMKGDataset):
             if text.strip():
                 texts[row[entity.strip()]] = text.strip()
         data.entity_texts = [texts.get(number, "") for number in range(int(data.num_nodes))]
-        if texts:
-            encoder = self.text_encoder if self.text_encoder is not None else _default_text_encoder()
-            features = checked(encoder(list(texts.values())), len(texts), "text_encoder")
-            data.x_text, data.text_mask = spread(features, torch.tensor(list(texts)), int(data.num_nodes))
+        encoder = make_encoder("text", self.text_encoder) if texts and not encoded else None
+        if encoder is not None:
+            strings = list(texts.values())
+            keys = [content_key(text) for text in strings]
+            x, _ = encode(keys, strings.__getitem__, encoder, "text_encoder", self._kept, threads=self.threads)
+            data.x_text, data.text_mask = spread(x, torch.tensor(list(texts)), int(data.num_nodes))
 
     def _add_pictures(self, data: Data, row: dict[str, int]) -> None:
-        """Features of all pictures, a batch at a time; those of one entity are averaged."""
+        """Features of all pictures; those of one entity are averaged."""
         names = {quote(label, safe=" "): number for label, number in row.items()} | row
-        owners, broken, batch, features = [], [], [], []
-        encoder: ImageEncoder | None = None
-        for path in self._pictures():
-            inner = path.relative_to(self.folder / "images")
-            name = inner.parts[0] if len(inner.parts) > 1 else inner.stem
-            if name not in names:
-                raise DataError(f"{path}: expected the name of an entity of the facts, got {name!r}")
-            picture = read_picture(path)
-            if picture is None:
-                broken.append(path)
-                continue
-            owners.append(names[name])
-            batch.append(picture)
-            if len(batch) == BATCH:
-                encoder = encoder or self.image_encoder or _default_image_encoder()
-                features.append(checked(encoder(batch), len(batch), "image_encoder"))
-                batch = []
+        for picture in self._pictures:
+            if picture.entity not in names:
+                raise DataError(f"{picture.where}: expected an entity of the facts as name, got {picture.entity!r}")
+        encoder = make_encoder("image", self.image_encoder) if self._pictures else None
+        if encoder is None:
+            return
+        pictures = self._pictures
+        keys = [content_key(picture.read()) for picture in pictures]
+        x, good = encode(
+            keys, lambda i: read_picture(pictures[i].read()), encoder, "image_encoder", self._kept, threads=self.threads
+        )
+        broken = [picture.where for picture, fine in zip(pictures, good.tolist(), strict=True) if not fine]
         if broken:
             warnings.warn(
                 f"{len(broken)} pictures cannot be read and are left out, the first is {broken[0]}", stacklevel=4
             )
-        if batch:
-            encoder = encoder or self.image_encoder or _default_image_encoder()
-            features.append(checked(encoder(batch), len(batch), "image_encoder"))
-        if not owners:
+        if not bool(good.any()):
             return
-        unique, place = torch.tensor(owners).unique(return_inverse=True)
-        every = torch.cat(features)
-        total = torch.zeros(len(unique), every.size(1)).index_add_(0, place, every)
+        owners = torch.tensor([names[picture.entity] for picture in pictures])[good]
+        unique, place = owners.unique(return_inverse=True)
+        total = torch.zeros(len(unique), x.size(1)).index_add_(0, place, x[good])
         mean = total / torch.bincount(place).unsqueeze(-1)
         data.x_image, data.image_mask = spread(mean, unique, int(data.num_nodes))
-
-    def _pictures(self) -> Iterator[Path]:
-        """All pictures, in a fixed order."""
-        folder = self.folder / "images"
-        if not folder.is_dir():
-            return
-        for path in sorted(_inside(folder, self.folder).rglob("*")):
-            if path.suffix.lower() in PICTURES and path.is_file():
-                if len(path.relative_to(folder).parts) > 2:
-                    raise DataError(f"{path}: expected images/<entity>.* or images/<entity>/*, got a deeper folder")
-                yield _inside(path, self.folder)
-
-
-def read_facts(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Facts by label from a ``.tsv``, ``.csv`` or ``.nt`` file.
-
-    Args:
-        path (Path): The file; UTF-8, with or without a byte order mark; blank lines are skipped. A first line that
-            reads ``head, relation, tail`` is a header.
-
-    Yields:
-        tuple[str, str, str]: Head, relation and tail.
-
-    Raises:
-        DataError: If a line is no fact; names file and line.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a.csv").write_text('head,relation,tail\\n"Doe, Jane",knows,Bob\\n', encoding="utf-8")
-        ...     list(read_facts(Path(folder, "a.csv")))
-        [('Doe, Jane', 'knows', 'Bob')]
-    """
-    if path.suffix == ".nt":
-        yield from _read_nt(path)
-        return
-    if path.suffix == ".csv":
-        reader = csv.reader(io.StringIO(read_text(path)), strict=True)
-        rows = ((f"{path}:{reader.line_num}", tuple(row)) for row in _csv_rows(reader, path) if row)
-    else:
-        rows = ((f"{path}", row) for row in read_columns(path, ("head", "relation", "tail")))
-    for number, (where, row) in enumerate(rows):
-        if len(row) != 3 or not all(value.strip() for value in row):
-            raise DataError(f"{where}: expected head, relation and tail, got {list(row)}")
-        values = tuple(value.strip() for value in row)
-        if number > 0 or values != ("head", "relation", "tail"):
-            yield values[0], values[1], values[2]
-
-
-def read_picture(path: Path) -> Image.Image | None:
-    """A picture as RGBA; :obj:`None` where it is damaged, no picture, or too large to be one.
-
-    Args:
-        path (Path): The file.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    return None
-                return picture.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return None
-
-
-def _csv_rows(reader: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise DataError(f"{path}: expected comma-separated values ({error})") from error
-
-
-def _read_nt(path: Path) -> Iterator[tuple[str, str, str]]:
-    literals = 0
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        found = _NT.fullmatch(line.removesuffix("\r"))
-        if found is None:
-            raise DataError(f"{path}:{number}: expected '<head> <relation> <tail> .', got {line[:60]!r}")
-        if found[4] is None:
-            literals += 1
-        else:
-            yield found[1], found[2], found[4]
-    if literals:
-        warnings.warn(f"{path}: {literals} facts with a literal or a blank node are left out", stacklevel=2)
-
-
-def _inside(path: Path, folder: Path) -> Path:
-    if not path.resolve().is_relative_to(folder):
-        raise DataError(f"{path}: expected a file inside {folder}, got a link out of it")
-    return path
-
-
-def _default_image_encoder() -> ImageEncoder:
-    from torch_geometric_dsom.encoders import EfficientNetLite0
-
-    return EfficientNetLite0()
-
-
-def _default_text_encoder() -> TextEncoder:
-    from torch_geometric_dsom.encoders import MiniLM
-
-    return MiniLM()

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from torch_geometric_dsom.encoders.ground import on_white
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.optional import require
 
@@ -75,8 +76,5 @@ class EfficientNetLite0:
 
 def _pixels(image: Image.Image) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
     """One picture as the network sees it, ``[224, 224, 3]``; white goes under it before it is resized."""
-    image = image.convert("RGBA")
-    ground = Image.new("RGBA", image.size, "white")
-    ground.alpha_composite(image)
-    resized = ground.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    resized = on_white(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return (np.asarray(resized, dtype=np.float32) - 127.0) / 128.0
