@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full lint results clean
+.PHONY: install demo test test-full lint results bench bench-check clean
 
 install: $(STAMP)
 
@@ -30,6 +30,12 @@ test-full: install lint
 results: install
 	$(BIN)/python benchmarks/results/run.py benchmarks/results/emoji_world.json
 	$(BIN)/python benchmarks/results/tables.py
+
+bench: install
+	$(BIN)/python benchmarks/speed/run.py
+
+bench-check: install
+	$(BIN)/python benchmarks/speed/run.py --check
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info

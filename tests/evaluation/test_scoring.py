@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from torch_geometric_dsom.errors import DataError
-from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.evaluation import TailScorer, score_into
 from torch_geometric_dsom.evaluation.scoring import ScoreBuffer, evaluation_mode
-from torch_geometric_dsom.nn import ComplEx
+from torch_geometric_dsom.nn import ComplEx, TransE
 
 N, R = 6, 2
 
@@ -30,6 +30,21 @@ class Given(TailScorer):
 
 
 HEAD, REL = torch.tensor([0, 5, 3]), torch.tensor([0, 3, 1])
+
+
+@pytest.mark.parametrize("scorer", [model(), TransE(N, R, rank=4).freeze()])
+def test_scores_go_into_the_memory_that_is_given(scorer):
+    table, out = scorer.entity_table(), torch.empty(3, N)
+    assert score_into(scorer, HEAD, REL, table, out) is out
+    assert torch.allclose(out, scorer.score_tails(HEAD, REL), atol=1e-6)
+
+
+def test_narrow_table_gives_products_in_its_dtype():
+    scorer = model()
+    table = scorer.entity_table()
+    narrow = score_into(scorer, HEAD, REL, table, torch.empty(3, N), table.bfloat16())
+    expected = scorer.query(HEAD, REL, table).bfloat16() @ table.bfloat16().T
+    assert torch.equal(narrow, expected.float())
 
 
 def test_product_is_used_and_equal():

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from torch_geometric_dsom.loss import grouped_cross_entropy
+from torch_geometric_dsom.loss import grouped_cross_entropy, grouped_cross_entropy_
 
 
 def test_equals_cross_entropy_fact_by_fact_with_its_gradient():
@@ -12,3 +13,17 @@ def test_equals_cross_entropy_fact_by_fact_with_its_gradient():
     assert torch.allclose(grouped, single)
     gradients = [torch.autograd.grad(loss, scores, retain_graph=True)[0] for loss in (grouped, single)]
     assert torch.allclose(*gradients)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_value_and_gradient_in_place_are_those_of_autograd(scale, size):
+    g = torch.Generator().manual_seed(1)
+    scores = (size * torch.randn(5, 9, generator=g, dtype=torch.float64)).requires_grad_()
+    row, target = torch.tensor([0, 3, 3, 3, 1, 0]), torch.tensor([8, 2, 2, 5, 0, 1])  # rows 2 and 4 without a fact
+    expected = grouped_cross_entropy(scores, row, target)
+    (gradient,) = torch.autograd.grad(expected, scores)
+    found = scores.detach().clone()
+    value = grouped_cross_entropy_(found, row, target, scale)
+    assert torch.allclose(value, expected, rtol=1e-12)
+    assert torch.allclose(found, scale * gradient, rtol=1e-10, atol=1e-14)

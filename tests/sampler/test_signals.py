@@ -1,9 +1,10 @@
 import math
 
+import pytest
 import torch
 
 from torch_geometric_dsom.data import GroupRows
-from torch_geometric_dsom.sampler import StudentSignals, TeacherSignals, teacher_signals
+from torch_geometric_dsom.sampler import StudentSignals, TeacherSignals, log_of, teacher_signals
 
 
 def test_equals_a_loop_over_facts_and_teachers():
@@ -11,7 +12,7 @@ def test_equals_a_loop_over_facts_and_teachers():
     teachers = torch.randn(3, 2, 6, generator=g, dtype=torch.float64).mul(2).round()  # with ties
     row, target = torch.tensor([0, 2, 2, 1]), torch.tensor([5, 1, 3, 0])
     mask = torch.rand(3, 6, generator=g) < 0.5
-    signals = teacher_signals(teachers, row, target, GroupRows(*mask.nonzero(as_tuple=True), 3), temperature=2.0)
+    signals = teacher_signals((teachers / 2).softmax(-1), row, target, GroupRows(*mask.nonzero(as_tuple=True), 3))
     for m in range(4):
         t = target[m].item()
         for k in range(2):
@@ -29,6 +30,10 @@ def test_equals_a_loop_over_facts_and_teachers():
                 assert math.isclose(getattr(signals, name)[m, k].item(), getattr(expected, name), abs_tol=1e-9), name
     assert signals.features().shape == (4, 10)
     assert all(torch.equal(a[[2, 0]], b) for a, b in zip(signals, signals.rows(torch.tensor([2, 0])), strict=True))
+
+
+def test_what_is_rounded_to_zero_has_a_finite_logarithm():
+    assert log_of(torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.0, math.log(2.0**-126)])
 
 
 def test_student_features_are_bounded():

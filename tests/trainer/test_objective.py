@@ -186,11 +186,11 @@ def test_fact_signals_are_in_the_order_of_the_facts(small_graph):
     ensemble, found = objective.ensemble, objective.facts
     head, relation, tail = objective.sampler.facts.unbind(-1)
     logits = teacher_logits(ensemble, head, relation).transpose(0, 1)
-    prob = logits.softmax(-1) * ensemble.available[head].unsqueeze(-1)
-    favourite = prob.sum(1).argmax(-1)
+    softened = (logits / 2.0).softmax(-1)
+    favourite = (softened * ensemble.available[head].unsqueeze(-1)).sum(1).argmax(-1)
     assert torch.equal(found.favourite, favourite)
     each = torch.arange(len(head))
-    expected = teacher_signals(logits, each, favourite, objective.index.rows(head, relation, favourite), 2.0)
+    expected = teacher_signals(softened, each, favourite, objective.index.rows(head, relation, favourite))
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found.teachers, expected, strict=True))
     assert torch.allclose(found.gold, (logits / 2.0).log_softmax(-1)[each, :, tail], atol=1e-5)
 
@@ -313,9 +313,9 @@ def test_an_exact_agent_gets_the_rewards_of_all_subsets(small_graph, on, reward)
 def test_groups_of_the_teachers_top_k(small_graph):
     objective, _, batch = build(small_graph, "topk")
     ensemble = objective.ensemble
-    logits = ensemble.ask(batch.head, batch.relation)
-    groups = ensemble.groups(objective.index, batch.head, batch.relation, None, logits)
-    prob = (logits.softmax(-1) * ensemble.available[batch.head].unsqueeze(-1)).sum(1)
+    softened = ensemble.soften(batch.head, batch.relation, 2.0)
+    groups = ensemble.groups(objective.index, batch.head, batch.relation, None, softened)
+    prob = (softened * ensemble.available[batch.head].unsqueeze(-1)).sum(1)
     assert torch.equal(groups.dense(60), torch.zeros(32, 60).scatter(1, prob.topk(10).indices, 1.0).bool())
     assert objective(batch, epoch=4)[0].isfinite()
 
@@ -344,7 +344,7 @@ def test_a_student_without_query_vectors_is_distilled_too(small_graph):
 def test_favourites_listen_to_available_teachers_only():
     logits = torch.tensor([[[5.0, 0.0, 0.0], [0.0, 9.0, 0.0]]] * 2)
     ensemble = Ensemble([], torch.tensor([[True, False], [False, True]]))
-    assert ensemble.favourites(logits, torch.tensor([0, 1])).tolist() == [0, 1]
+    assert ensemble.favourites(logits.softmax(-1), torch.tensor([0, 1])).tolist() == [0, 1]
 
 
 def test_cross_entropy_objective_is_cross_entropy_and_penalty(small_graph):

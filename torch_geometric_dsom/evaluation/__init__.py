@@ -4,7 +4,7 @@ from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bo
 from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
-from torch_geometric_dsom.evaluation.scoring import TailScorer
+from torch_geometric_dsom.evaluation.scoring import TailScorer, score_into
 
 __all__ = [
     "BootstrapResult",
@@ -15,4 +15,5 @@ __all__ = [
     "evaluate",
     "filtered_ranks",
     "paired_bootstrap",
+    "score_into",
 ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import DataError
-from torch_geometric_dsom.nn import Scorer
+from torch_geometric_dsom.nn import Scorer, product
 
 
 class TailScorer(Protocol):
@@ -18,6 +18,31 @@ class TailScorer(Protocol):
 
     def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Scores ``[B, N]`` of queries with relations in ``[0, 2R)``."""
+
+
+@torch.no_grad()
+def score_into(
+    scorer: Scorer, head: Tensor, rel: Tensor, table: Tensor, out: Tensor, narrow: Tensor | None = None
+) -> Tensor:
+    """Scores of all entities, written where they belong.
+
+    Args:
+        scorer (Scorer): Who scores.
+        head (Tensor): Query entities, ``[B]``, int64.
+        rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+        table (Tensor): Its entity table, ``[N, entity_dim]``.
+        out (Tensor): Memory for the scores, ``[B, N]``.
+        narrow (Tensor, optional): The entity table in a narrower dtype, in which products are computed then.
+
+    Returns:
+        Tensor: :obj:`out`.
+    """
+    query = scorer.query(head, rel, table)
+    if not scorer.interaction.is_product:
+        return out.copy_(scorer.score(query, table))
+    if narrow is not None:
+        return product(query, narrow.T, narrow.dtype, out=out)
+    return torch.mm(query, table.T, out=out)
 
 
 class ScoreBuffer:
@@ -74,10 +99,7 @@ class ScoreBuffer:
         if self._table is None:
             return scores.copy_(self._ask(head, rel))
         assert isinstance(self.scorer, Scorer)
-        query = self.scorer.query(head, rel, self._table).detach()
-        if self.scorer.interaction.is_product:
-            return torch.mm(query, self._table.T, out=scores)
-        return scores.copy_(self.scorer.score(query, self._table).detach())
+        return score_into(self.scorer, head, rel, self._table, scores)
 
     def _ask(self, head: Tensor, rel: Tensor) -> Tensor:
         scores = self.scorer.score_tails(head, rel)

@@ -10,14 +10,15 @@ from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.loss.common import group_sizes, log_inside, outside
+from torch_geometric_dsom.loss.common import group_sizes, log_inside
 
 
 class SoftLabels(NamedTuple):
     """Distributions of :math:`K` frozen teachers over the answers to :math:`Q` queries, parted by neighbour groups.
 
     Args:
-        rest (Tensor): Probabilities outside the group, zero inside, ``[Q, K, N]``.
+        rest (Tensor): Probabilities outside the group, zero inside, ``[Q, K, N]``; quickest where the values of a
+            teacher lie together.
         near (Tensor): Probabilities of the pairs of :obj:`groups`, ``[nnz, K]``.
         rest_mass (Tensor): Mass outside the group, ``[Q, K]``.
         groups (GroupRows): Neighbour group of each query.
@@ -64,94 +65,145 @@ def soft_labels(teacher_logits: Tensor, groups: GroupRows, temperature: float = 
     Returns:
         SoftLabels: What :func:`mixed_kd_loss` distils.
     """
-    prob = teacher_logits  # a softmax in place: fresh memory of this size would cost more than the arithmetic
-    prob.sub_(prob.amax(dim=-1, keepdim=True)).div_(temperature).exp_()
-    prob.div_(prob.sum(dim=-1, keepdim=True))
+    for logits in teacher_logits.unbind(dim=1):  # in place: fresh memory would cost more than the arithmetic
+        torch.softmax(logits if temperature == 1.0 else logits.div_(temperature), dim=-1, out=logits)
+    return part_labels(teacher_logits, groups, temperature)
+
+
+@torch.no_grad()
+def part_labels(prob: Tensor, groups: GroupRows, temperature: float = 1.0) -> SoftLabels:
+    """Parts distributions of teachers that are softened already.
+
+    Args:
+        prob (Tensor): ``[Q, K, N]``; overwritten.
+        groups (GroupRows): Neighbour group of each query, :math:`Q` rows.
+        temperature (float): Temperature that they were softened with. (default: :obj:`1.0`)
+
+    Returns:
+        SoftLabels: What :func:`mixed_kd_loss` distils.
+    """
     near = prob[groups.row, :, groups.entity]
     prob[groups.row, :, groups.entity] = 0.0
     return SoftLabels(prob, near, prob.sum(dim=-1), groups, temperature)
 
 
 class StudentView(NamedTuple):
-    """What the loss needs of the student: sums over its logits, one pass each.
+    """What loss, gradient and agent need of the student: its logits and a few sums over them.
 
     Args:
+        logits (Tensor): Logits over temperature, shifted by the row maximum, ``[Q, N]``.
+        outside (Tensor): Softmax over the entities outside the group, zero inside, ``[Q, N]``.
+        pairs (Tensor): Logits of the pairs of the groups, ``[nnz]``.
         near (Tensor): Sum over the group of teacher probability times student logit, ``[Q, K]``.
         rest (Tensor): The same outside the group, ``[Q, K]``.
         log_all (Tensor): Log-sum-exp of all logits, ``[Q]``.
+        log_near (Tensor): Log-sum-exp of the logits inside the group, ``[Q]``; 0 where there are none.
         log_rest (Tensor): Log-sum-exp of the logits outside the group, ``[Q]``; 0 where there are none.
-        logits (Tensor): Logits over temperature, shifted by the row maximum, ``[Q, N]``.
-        log_near (Tensor, optional): Log-sum-exp of the logits inside the group, ``[Q]``; 0 where there are none. Only
-            form B needs it.
+        whole (Tensor): Which groups hold every entity, ``[Q]`` bool.
     """
 
+    logits: Tensor
+    outside: Tensor
+    pairs: Tensor
     near: Tensor
     rest: Tensor
     log_all: Tensor
+    log_near: Tensor
     log_rest: Tensor
-    logits: Tensor
-    log_near: Tensor | None = None
+    whole: Tensor
+
+    def log_prob(self, row: Tensor, entity: Tensor) -> Tensor:
+        """Log-probabilities of some answers, ``[M]``."""
+        return self.logits[row, entity] - self.log_all[row]
+
+    def prob(self) -> Tensor:
+        """Probabilities of all answers, ``[Q, N]``."""
+        return (self.logits - self.log_all.unsqueeze(-1)).exp_()
 
 
-def view_student(student_logits: Tensor, labels: SoftLabels, inside: bool = False) -> StudentView:
+@torch.no_grad()
+def view_student(student_logits: Tensor, labels: SoftLabels, room: Tensor | None = None) -> StudentView:
     """Takes the sums of :class:`StudentView`.
 
     Args:
-        student_logits (Tensor): ``[Q, N]``.
+        student_logits (Tensor): ``[Q, N]``; overwritten by those of the view.
         labels (SoftLabels): Soft labels of the same queries.
-        inside (bool): Whether form B is wanted, which needs one sum more. (default: :obj:`False`)
+        room (Tensor, optional): Memory for :obj:`StudentView.outside`, ``[Q, N]``; fresh memory if :obj:`None`.
     """
-    groups = labels.groups
-    s = student_logits if labels.temperature == 1.0 else student_logits / labels.temperature
-    s = s - s.detach().amax(dim=-1, keepdim=True)
-    near, rest = _expectations(s, labels)
-    size = group_sizes(groups, s)
-    whole = size == s.size(-1)
-    log_rest = outside(s, groups, whole).logsumexp(dim=-1).masked_fill(whole, 0.0)
-    log_near = log_inside(s[groups.row, groups.entity], groups, size == 0) if inside else None
-    return StudentView(near, rest, s.logsumexp(dim=-1), log_rest, s, log_near)
+    groups, s = labels.groups, student_logits
+    where = (groups.row, groups.entity)
+    if labels.temperature != 1.0:
+        s.div_(labels.temperature)
+    s.sub_(s.amax(dim=-1, keepdim=True))
+    room = torch.empty_like(s) if room is None else room
+    near, rest = _expectations(s, labels, room)
+    pairs, size = s[where], group_sizes(groups, s)
+    whole, empty = size == s.size(-1), size == 0
+    # Groups that hold everything stay finite; what comes of them is multiplied by zero.
+    s.index_put_(where, pairs.masked_fill(~whole[groups.row], -torch.inf))
+    top = s.amax(dim=-1)
+    torch.softmax(s, dim=-1, out=room)
+    s.index_put_(where, pairs)
+    log_rest = (top - room.amax(dim=-1).log()).masked_fill(whole, 0.0)
+    log_near = log_inside(pairs, groups, empty)
+    both = torch.logaddexp(log_near, log_rest)
+    log_all = torch.where(whole, log_near, torch.where(empty, log_rest, both))
+    return StudentView(s, room, pairs, near, rest, log_all, log_near, log_rest, whole)
 
 
-def _expectations(values: Tensor, labels: SoftLabels) -> tuple[Tensor, Tensor]:
+def _expectations(values: Tensor, labels: SoftLabels, room: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Sums of teacher probability times value inside and outside the group, ``[Q, K]`` each."""
     groups = labels.groups
     at_pairs = labels.near * values[groups.row, groups.entity].unsqueeze(-1)
     near = scatter(at_pairs, groups.row, dim_size=groups.num_rows)
-    return near, torch.bmm(labels.rest, values.unsqueeze(-1)).squeeze(-1)
+    room = torch.empty_like(values) if room is None else room
+    rest = [torch.mul(part, values, out=room).sum(dim=-1) for part in labels.rest.unbind(dim=1)]
+    return near, torch.stack(rest, dim=-1)
 
 
-def mixed_kd_loss(
-    student: StudentView,
+class Weights(NamedTuple):
+    r"""The weights of facts in the terms of the loss, see :func:`mixed_kd_weights`; ``[M]``, or ``[M, K]``.
+
+    With :math:`L, L_N, L_O` the log-sum-exps of the student over everything, the group and the rest, and
+    :math:`E_{N,k}, E_{O,k}` the sums of teacher probability times student logit, the loss of a fact is
+    :math:`a L + b L_O + c L_N - \sum_k (u_k E_{N,k} + v_k E_{O,k})`.
+    """
+
+    all: Tensor
+    rest: Tensor
+    near: Tensor
+    near_teachers: Tensor
+    rest_teachers: Tensor
+
+
+def mixed_kd_weights(
     labels: SoftLabels,
     row: Tensor,
     mixture: Tensor,
     alpha: float | None = 1.0,
     beta: float | None = 1.0,
     omega: float | None = None,
-) -> Tensor:
-    r"""Neighbour-decoupled distillation of mixtures, averaged over facts, up to a constant.
+) -> Weights:
+    r"""What each term of the decoupled loss of mixtures counts.
 
-    Its gradient is that of :func:`~torch_geometric_dsom.loss.neighbor_decoupled_kd_loss` with the logits of
-    :func:`~torch_geometric_dsom.sampler.combine_logits`, a row a fact; its value leaves out the entropy of the soft
-    labels, which does not depend on the student. No fact has a row of its own here. With :math:`w_{mk}` the weight of
-    teacher :math:`k` for fact :math:`m`, both terms of form A are linear in the mixture:
+    With :math:`w_k` the weights of the teachers for a fact, :math:`P_N, P_O` the masses of their mixture and
+    :math:`p_k` their distributions, form A is
 
     .. math::
-        \mathcal L_m = \tau^2 \Big[ \alpha \big( L - P_O L_O - \sum_k w_{mk} \sum_{e \in \mathcal N} p_k(e) s_e \big)
-        + \beta \big( L_O - \tfrac{1}{P_O} \sum_k w_{mk} \sum_{j \in \mathcal O} p_k(j) s_j \big) \Big]
+        \alpha \big( L - P_O L_O - \sum_k w_k \sum_{e \in \mathcal N} p_k(e) s_e \big)
+        + \beta \big( L_O - \tfrac{1}{P_O} \sum_k w_k \sum_{j \in \mathcal O} p_k(j) s_j \big)
 
-    with :math:`L, L_N, L_O` the log-sum-exps of the student's logits :math:`s` over all entities, over
-    :math:`\mathcal N` and over :math:`\mathcal O`, and :math:`P_O = \sum_k w_{mk} P_{O,k}`; and so are those of form B:
+    and form B
 
     .. math::
-        \mathcal L_m = \tau^2 \Big[ \omega \big( L - P_N L_N - P_O L_O \big)
-        + \alpha \big( L_N - \tfrac{1}{P_N} \sum_k w_{mk} \sum_{e \in \mathcal N} p_k(e) s_e \big)
-        + \beta \big( L_O - \tfrac{1}{P_O} \sum_k w_{mk} \sum_{j \in \mathcal O} p_k(j) s_j \big) \Big]
+        \omega \big( L - P_N L_N - P_O L_O \big)
+        + \alpha \big( L_N - \tfrac{1}{P_N} \sum_k w_k \sum_{e \in \mathcal N} p_k(e) s_e \big)
+        + \beta \big( L_O - \tfrac{1}{P_O} \sum_k w_k \sum_{j \in \mathcal O} p_k(j) s_j \big) ,
 
-    Facts with the empty set count as zero.
+    both linear in the log-sum-exps and in the sums over the teachers. A term whose mass is zero counts nothing, and so
+    does a fact with the empty set.
 
     Args:
-        student (StudentView): From :func:`view_student`.
         labels (SoftLabels): From :func:`soft_labels`.
         row (Tensor): Query of each fact, ``[M]``, int64.
         mixture (Tensor): Weights of the teachers for each fact, ``[M, K]``; rows sum to one, or are zero; see
@@ -161,32 +213,100 @@ def mixed_kd_loss(
         beta (float, optional): Weight of the term of the rest; :math:`P_O` of each fact if :obj:`None`.
             (default: :obj:`1.0`)
         omega (float, optional): Weight of the term of the groups' masses in form B; form A if :obj:`None`.
+    """
+    chosen = (mixture > 0).any(dim=-1).to(mixture.dtype)
+    rest_mass = (mixture * labels.rest_mass[row]).sum(dim=-1)
+    beta_, over_rest = _term(rest_mass, beta)
+    rest_teachers = over_rest.unsqueeze(-1) * mixture
+    if omega is None:
+        if alpha is None:
+            raise ConfigError("alpha: expected a number where omega is None, got None")
+        return Weights(alpha * chosen, beta_ - alpha * rest_mass, 0 * chosen, alpha * mixture, rest_teachers)
+    near_mass = (mixture * _near_mass(labels)[row]).sum(dim=-1)
+    alpha_, over_near = _term(near_mass, alpha)
+    return Weights(
+        omega * chosen,
+        beta_ - omega * rest_mass,
+        alpha_ - omega * near_mass,
+        over_near.unsqueeze(-1) * mixture,
+        rest_teachers,
+    )
+
+
+def _term(mass: Tensor, weight: float | None) -> tuple[Tensor, Tensor]:
+    """Weight of a renormalised term, and that weight over the mass; zeros where there is no mass."""
+    there = mass > torch.finfo(mass.dtype).tiny
+    weights = (mass if weight is None else torch.full_like(mass, weight)) * there
+    return weights, weights / torch.where(there, mass, torch.ones_like(mass))
+
+
+@torch.no_grad()
+def mixed_kd_loss(student: StudentView, labels: SoftLabels, row: Tensor, weights: Weights) -> Tensor:
+    r"""Neighbour-decoupled distillation of mixtures, averaged over facts, up to a constant.
+
+    No fact has a row of its own. Its gradient, :func:`mixed_kd_gradient_`, is that of
+    :func:`~torch_geometric_dsom.loss.neighbor_decoupled_kd_loss` with the logits of
+    :func:`~torch_geometric_dsom.sampler.combine_logits`, a row a fact; its value leaves out the entropy of the soft
+    labels, which does not depend on the student.
+
+    Args:
+        student (StudentView): From :func:`view_student`.
+        labels (SoftLabels): From :func:`soft_labels`.
+        row (Tensor): Query of each fact, ``[M]``, int64.
+        weights (Weights): From :func:`mixed_kd_weights`.
 
     Returns:
-        Tensor: A scalar.
-
-    Raises:
-        ConfigError: If form B is asked of a view that was not made for it.
+        Tensor: A scalar, without a graph.
     """
-    rest_mass = (mixture * labels.rest_mass[row]).sum(dim=-1)
-    tiny = torch.finfo(rest_mass.dtype).tiny
-    near = (mixture * student.near[row]).sum(dim=-1)
-    rest = student.log_rest[row] - (mixture * student.rest[row]).sum(dim=-1) / rest_mass.clamp_min(tiny)
-    rest = torch.where(rest_mass > tiny, rest, torch.zeros_like(rest))
-    loss = (rest_mass if beta is None else beta) * rest
-    if omega is None:
-        assert alpha is not None
-        loss = loss + alpha * (student.log_all[row] - rest_mass * student.log_rest[row] - near)
-    else:
-        if student.log_near is None:
-            raise ConfigError("student: expected a view with inside=True for form B, got one without")
-        near_mass = (mixture * _near_mass(labels)[row]).sum(dim=-1)
-        masses = student.log_all[row] - near_mass * student.log_near[row] - rest_mass * student.log_rest[row]
-        inside = student.log_near[row] - near / near_mass.clamp_min(tiny)
-        inside = torch.where(near_mass > tiny, inside, torch.zeros_like(inside))
-        loss = loss + omega * masses + (near_mass if alpha is None else alpha) * inside
-    loss = loss.masked_fill((mixture == 0).all(dim=-1), 0.0)
+    loss = weights.all * student.log_all[row] + weights.rest * student.log_rest[row]
+    loss = loss + weights.near * student.log_near[row]
+    loss = loss - (weights.near_teachers * student.near[row] + weights.rest_teachers * student.rest[row]).sum(dim=-1)
     return labels.temperature**2 * loss.sum() / max(loss.numel(), 1)
+
+
+@torch.no_grad()
+def mixed_kd_gradient_(
+    student: StudentView,
+    labels: SoftLabels,
+    row: Tensor,
+    weights: Weights,
+    scale: float = 1.0,
+    everywhere: Tensor | None = None,
+) -> Tensor:
+    r"""Gradient of :func:`mixed_kd_loss` with respect to the student's logits, in the memory of ``student.outside``.
+
+    Outside the groups every coefficient is a number of the row: one product with the softmax that is there already, and
+    one for each teacher. Inside, it is a sparse sum, linear in the size of the groups.
+
+    Args:
+        student (StudentView): From :func:`view_student`; its :obj:`outside` is overwritten.
+        labels (SoftLabels): From :func:`soft_labels`.
+        row (Tensor): Query of each fact, ``[M]``, int64.
+        weights (Weights): From :func:`mixed_kd_weights`.
+        scale (float): Factor of the gradient. (default: :obj:`1.0`)
+        everywhere (Tensor, optional): Factors of the student's softmax over all entities to be added, ``[Q]``: the
+            dense part of a cross-entropy's gradient at the same temperature comes for free.
+
+    Returns:
+        Tensor: ``[Q, N]``.
+    """
+    groups, out = labels.groups, student.outside
+    scale = scale * labels.temperature / max(row.numel(), 1)
+    number = groups.num_rows
+    of_all, of_rest, of_near, near_teachers, rest_teachers = (
+        value.new_zeros(number, *value.shape[1:]).index_add_(0, row, value).mul_(scale) for value in weights
+    )
+    if everywhere is not None:
+        of_all = of_all + everywhere
+    dense = of_all * (student.log_rest - student.log_all).exp() + of_rest
+    out.mul_(dense.masked_fill(student.whole, 0.0).unsqueeze(-1))
+    for part, weight in zip(labels.rest.unbind(dim=1), rest_teachers.unbind(dim=-1), strict=True):
+        out.addcmul_(part, weight.unsqueeze(-1), value=-1.0)
+    pair = groups.row
+    inside = of_all[pair] * (student.pairs - student.log_all[pair]).exp()
+    inside += of_near[pair] * (student.pairs - student.log_near[pair]).exp()
+    inside -= (near_teachers[pair] * labels.near).sum(dim=-1)
+    return out.index_put_((pair, groups.entity), inside)
 
 
 def _near_mass(labels: SoftLabels) -> Tensor:

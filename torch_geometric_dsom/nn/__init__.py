@@ -6,7 +6,7 @@ from torch_geometric_dsom.nn.functional import complex_query, n3_penalty, n3_pen
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
-from torch_geometric_dsom.nn.precision import fast_matmul
+from torch_geometric_dsom.nn.precision import fast_matmul, product
 from torch_geometric_dsom.nn.product_of_experts import product_of_experts
 from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_interaction, make_scorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
@@ -14,6 +14,7 @@ from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
 from torch_geometric_dsom.nn.tangent import score_tangent
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
+from torch_geometric_dsom.nn.workspace import Workspace
 
 __all__ = [
     "INTERACTIONS",
@@ -33,6 +34,7 @@ __all__ = [
     "TransEInteraction",
     "TuckER",
     "TuckERInteraction",
+    "Workspace",
     "complex_query",
     "fast_matmul",
     "make_interaction",
@@ -40,6 +42,7 @@ __all__ = [
     "n3_penalty",
     "n3_penalty_real",
     "negative_distance",
+    "product",
     "product_of_experts",
     "score_tangent",
     "standardize",

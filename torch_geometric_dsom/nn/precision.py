@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 TOLERANCE = 1e-6
 
@@ -36,6 +37,29 @@ def fast_matmul() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def product(a: Tensor, b: Tensor, dtype: torch.dtype | None = None, out: Tensor | None = None) -> Tensor:
+    """A matrix product, computed in another dtype where one is given.
+
+    Args:
+        a (Tensor): ``[m, k]``.
+        b (Tensor): ``[k, n]``.
+        dtype (torch.dtype, optional): Such as ``torch.bfloat16``; that of :obj:`a` if :obj:`None`.
+        out (Tensor, optional): Memory of the dtype of :obj:`a` for the result, ``[m, n]``.
+
+    Returns:
+        Tensor: ``[m, n]``, of the dtype of :obj:`a`.
+
+    Example:
+        >>> import torch
+        >>> product(torch.full((1, 3), 1.001), torch.ones(3, 1), torch.bfloat16)
+        tensor([[3.]])
+    """
+    if dtype is None or dtype == a.dtype:
+        return torch.mm(a, b, out=out)
+    result = a.to(dtype) @ b.to(dtype)
+    return result.to(a.dtype) if out is None else out.copy_(result)
 
 
 @functools.cache

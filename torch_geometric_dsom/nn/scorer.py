@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.functional import rows
 from torch_geometric_dsom.nn.interaction import Interaction
 
 
@@ -90,7 +91,7 @@ class Scorer(nn.Module, ABC):
             Tensor: ``[B, query_dim]``.
         """
         table = self.entity_table() if table is None else table
-        return self.drop(self.interaction.query(self.drop(table[head]), self.relation_table()[rel]))
+        return self.drop(self.interaction.query(self.drop(rows(table, head)), rows(self.relation_table(), rel)))
 
     def score(self, query: Tensor, table: Tensor) -> Tensor:
         """Scores of query vectors against an entity table, ``[B, query_dim]`` and ``[C, entity_dim]`` to ``[B, C]``."""
@@ -123,7 +124,8 @@ class Scorer(nn.Module, ABC):
             Tensor: A scalar.
         """
         table = self.entity_table() if table is None else table
-        return self.interaction.penalty(table[head], self.relation_table()[rel], table[tail])
+        ends = rows(table, torch.cat([head, tail])).split(head.numel())  # one gradient of the table's size, not two
+        return self.interaction.penalty(ends[0], rows(self.relation_table(), rel), ends[1])
 
     def forward(self, head: Tensor, rel: Tensor, tail: Tensor) -> Tensor:
         """Scores of whole facts, ``[B]``, relations in :math:`[0, 2R)`."""

@@ -13,7 +13,7 @@ from torch_geometric_dsom.sampler.rewards import (
     rank_reward,
     set_log_prob,
 )
-from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, teacher_signals
+from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, log_of, teacher_signals
 from torch_geometric_dsom.sampler.state import SelectionState
 from torch_geometric_dsom.sampler.static_sampler import (
     ConfidenceSampler,
@@ -50,6 +50,7 @@ __all__ = [
     "first_order_reward",
     "influence_reward",
     "inverse_rank",
+    "log_of",
     "lookahead_reward",
     "margin_reward",
     "mixture_weights",

@@ -55,31 +55,31 @@ class StudentSignals(NamedTuple):
 
 
 @torch.no_grad()
-def teacher_signals(
-    teacher_logits: Tensor, row: Tensor, target: Tensor, groups: GroupRows, temperature: float = 1.0
-) -> TeacherSignals:
+def teacher_signals(prob: Tensor, row: Tensor, target: Tensor, groups: GroupRows) -> TeacherSignals:
     """Computes :class:`TeacherSignals`.
 
     Args:
-        teacher_logits (Tensor): Teacher scores of the queries, ``[Q, K, N]``.
+        prob (Tensor): Distributions of the teachers over the answers to the queries, ``[Q, K, N]``.
         row (Tensor): The query of each fact, ``[M]``, int64.
         target (Tensor): The gold entity of each fact, ``[M]``, int64.
         groups (GroupRows): Neighbour group of each query, :math:`Q` rows.
-        temperature (float): Temperature of the distributions. (default: :obj:`1.0`)
 
     Returns:
         TeacherSignals: Detached values.
     """
     columns = []
-    for logits in teacher_logits.unbind(dim=1):
-        log_prob = torch.log_softmax(logits / temperature, dim=-1)
-        prob = log_prob.exp()
-        entropy = -(prob * log_prob).sum(dim=-1)
-        gold = log_prob[row, target]
-        mass = scatter(prob[groups.row, groups.entity], groups.row, dim_size=prob.size(0))
-        rank = _rank(log_prob, row, gold)
-        columns.append((gold, rank.reciprocal(), entropy[row], prob.amax(dim=-1)[row], mass[row]))
+    for part in prob.unbind(dim=1):
+        gold = part[row, target]
+        mass = scatter(part[groups.row, groups.entity], groups.row, dim_size=part.size(0))
+        entropy = torch.special.entr(part).sum(dim=-1)
+        rank = _rank(part, row, gold)
+        columns.append((log_of(gold), rank.reciprocal(), entropy[row], part.amax(dim=-1)[row], mass[row]))
     return TeacherSignals(*(torch.stack(values, dim=-1) for values in zip(*columns, strict=True)))
+
+
+def log_of(prob: Tensor) -> Tensor:
+    """Logarithm of probabilities, which float32 may have rounded to zero: never below that of its smallest number."""
+    return prob.clamp_min(torch.finfo(prob.dtype).tiny).log()
 
 
 def _rank(values: Tensor, row: Tensor, gold: Tensor) -> Tensor:

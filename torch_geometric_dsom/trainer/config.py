@@ -12,7 +12,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn import SCORERS
 from torch_geometric_dsom.sampler import POLICIES
 from torch_geometric_dsom.sampler.teacher_sampler import BASELINES, CREDITS, GRADIENTS
-from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig
 
 SELECTIONS = ("reinforced", "all", "random", "best_per_relation", "confidence")
 SINGLE = "single:"
@@ -28,6 +28,8 @@ NAMES = {
     "neighbors": KINDS,
     "scorer": tuple(SCORERS),
     "teacher_scorer": tuple(SCORERS),
+    "teacher_dtype": tuple(DTYPES),
+    "cache": ("none", "memory", "mmap"),
 }
 
 
@@ -90,6 +92,12 @@ class DSoMConfig:
             are rewarded. (default: :obj:`"rank"`)
         positive_reward (bool): Whether a set that harms gets nothing, as in the published description, instead of a
             penalty. (default: :obj:`False`)
+        teacher_dtype (str): In which the frozen teachers' products are computed, ``"float32"`` or ``"bfloat16"``.
+            (default: :obj:`"float32"`)
+        cache (str): Whether soft labels of training queries are kept from epoch to epoch instead of computed anew:
+            ``"none"``, ``"memory"``, or ``"mmap"``, in a file of the folder for temporary ones; in half precision.
+            (default: :obj:`"memory"`)
+        cache_bytes (int): Room for them; queries beyond it are computed anew. (default: :obj:`1073741824`, 1 GiB)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
 
@@ -127,6 +135,9 @@ class DSoMConfig:
     reward_facts: str = "val"
     reward: str = "rank"
     positive_reward: bool = False
+    teacher_dtype: str = "float32"
+    cache: str = "memory"
+    cache_bytes: int = 1 << 30
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
@@ -141,7 +152,7 @@ class DSoMConfig:
                 raise ConfigError(f"{name}: expected zero, a positive number or None, got {getattr(self, name)}")
         if self.alpha is None and self.omega is None:
             raise ConfigError("alpha: expected a number where omega is None, got None")
-        for name in ("gamma", "warmup", "unlabelled", "teacher_hidden", "entropy_weight"):
+        for name in ("gamma", "warmup", "unlabelled", "teacher_hidden", "entropy_weight", "cache_bytes"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
         for name in ("temperature", "agent_lr"):

@@ -22,11 +22,11 @@ from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
-from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, fit_on_graph
+from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
 from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
-from torch_geometric_dsom.trainer.wiring import make_agent, make_objective, make_state
+from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_objective, make_state
 
 
 class DSoMTrainer:
@@ -155,7 +155,7 @@ class DSoMTrainer:
         experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
         for name, expert in experts.items():
             config = self.config.structure_fit if name == STRUCTURE else self.config.teacher_fit
-            objective = CrossEntropyObjective(expert.to(self.device), config.n3)
+            objective = CrossEntropyObjective(expert.to(self.device), config.n3, DTYPES[config.dtype])
             phase = f"{prefix}teacher/{name}"
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
@@ -188,8 +188,8 @@ class DSoMTrainer:
         """
         self._check(data)
         self.baseline = self._new_student(data, "student").to(self.device)
-        objective = CrossEntropyObjective(self.baseline, self.config.student_fit.n3)
         config = self._student_config(epochs)
+        objective = CrossEntropyObjective(self.baseline, config.n3, DTYPES[config.dtype])
         sampler = self._sampler(data, config, "student")
         self._fit(self.baseline, data, objective, config, "ce_only", on_epoch, sampler)
         return self.baseline
@@ -299,6 +299,8 @@ class DSoMTrainer:
         if self.agent is None:
             self.agent = make_agent(self.config, data, ensemble, state, self._generator("agent"))
         sampler = self._sampler(data, config, "student", folds)
+        if train:
+            ensemble.cache = make_cache(self.config, ensemble, sampler)
         return make_objective(
             self.config, data, student, ensemble, self.agent, state, self.loss, sampler, self._generator, train
         )
@@ -327,7 +329,7 @@ class DSoMTrainer:
         available = availability(data, self.teachers).to(self.device)
         if not self.config.mask_absent:
             available = torch.ones_like(available)
-        return Ensemble(frozen[0], available, frozen[1:])
+        return Ensemble(frozen[0], available, frozen[1:], DTYPES[self.config.teacher_dtype])
 
     def _check(self, data: Data) -> None:
         validate(data)

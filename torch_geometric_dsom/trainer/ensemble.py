@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,8 +9,12 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
-from torch_geometric_dsom.evaluation import TailScorer
-from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, TeacherSignals, teacher_signals
+from torch_geometric_dsom.evaluation import TailScorer, score_into
+from torch_geometric_dsom.nn import EmbeddingScorer, Workspace
+from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, TeacherSignals, log_of, teacher_signals
+from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
+
+MOST_RELATIONS = 1 << 24
 
 
 class Ensemble:
@@ -21,6 +24,9 @@ class Ensemble:
         teachers (list): Frozen scorers, :math:`K` of them.
         available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
         fold_teachers (list[list], optional): For each fold the :math:`K` teachers that did not see its facts.
+        dtype (torch.dtype, optional): In which their products are computed, such as ``torch.bfloat16``; as they are if
+            :obj:`None`.
+        cache (SoftLabelCache, optional): Keeps what :meth:`soften` gave, under the numbers of :meth:`key`.
     """
 
     def __init__(
@@ -28,11 +34,16 @@ class Ensemble:
         teachers: Sequence[TailScorer],
         available: Tensor,
         fold_teachers: Sequence[Sequence[TailScorer]] = (),
+        dtype: torch.dtype | None = None,
+        cache: SoftLabelCache | None = None,
     ) -> None:
         self.teachers = list(teachers)
         self.fold_teachers = [list(part) for part in fold_teachers]
         self.available = available
-        self._memory: dict[str, Tensor] = {}
+        self.dtype = dtype
+        self.cache = cache
+        self.memory = Workspace()
+        self._narrow: dict[int, Tensor] = {}
 
     @property
     def num_teachers(self) -> int:
@@ -54,10 +65,13 @@ class Ensemble:
         Returns:
             Tensor: ``[Q, K, N]``.
         """
-        out = self._room((head.numel(), self.num_teachers, self.available.size(0)), use)
+        shape = self.num_teachers, head.numel(), self.available.size(0)
+        like = torch.empty(0, device=self.available.device)
+        slabs = torch.empty(shape, device=like.device) if use is None else self.memory.room(use, shape, like)
+        out = slabs.transpose(0, 1)  # what one teacher says lies together
         if fold is None or not self.fold_teachers:
             for k, teacher in enumerate(self.teachers):
-                out[:, k] = teacher.score_tails(head, relation)
+                self._ask(teacher, head, relation, slabs[k])
             return out
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten()
@@ -66,32 +80,95 @@ class Ensemble:
                     out[rows, k] = teacher.score_tails(head[rows], relation[rows])
         return out
 
-    def mean_prob(self, teacher_logits: Tensor, head: Tensor) -> Tensor:
-        """Mean of the distributions of those teachers that may be asked, up to a factor a row, ``[Q, N]``."""
-        total = torch.zeros_like(teacher_logits[:, 0])
-        for logits, mask in zip(teacher_logits.unbind(dim=1), self.available[head].unbind(dim=-1), strict=True):
-            total += logits.softmax(dim=-1).mul_(mask.unsqueeze(-1))
+    def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor) -> None:
+        """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
+        if not isinstance(teacher, EmbeddingScorer):  # a table that is made anew at each call is not frozen
+            out.copy_(teacher.score_tails(head, relation))
+            return
+        if self.dtype is not None and id(teacher) not in self._narrow:
+            self._narrow[id(teacher)] = teacher.entity.detach().to(self.dtype)
+        score_into(teacher, head, relation, teacher.entity.detach(), out, self._narrow.get(id(teacher)))
+
+    @torch.no_grad()
+    def soften(
+        self, head: Tensor, relation: Tensor, temperature: float, fold: Tensor | None = None, use: str = "facts"
+    ) -> Tensor:
+        """Softened distributions of all teachers, from the cache where they are in it.
+
+        Args:
+            head (Tensor): Query entities, ``[Q]``, int64.
+            relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
+            temperature (float): Temperature, the same at every call.
+            fold (Tensor, optional): As in :meth:`ask`.
+            use (str): Name of memory that is used again at the next call with this name. (default: :obj:`"facts"`)
+
+        Returns:
+            Tensor: ``[Q, K, N]``.
+        """
+        if self.cache is None:
+            return self.softened_(self.ask(head, relation, fold, use), temperature)
+        slot = self.cache.slots(self.key(head, relation, fold))
+        stored = slot >= 0
+        stored[stored.clone()] = self.cache.ready[slot[stored]]
+        if not bool(stored.any()):
+            prob = self.softened_(self.ask(head, relation, fold, use), temperature)
+            place = (slot >= 0).nonzero().flatten()
+            if place.numel() > 0:
+                self.cache.write(slot[place], prob.transpose(0, 1)[:, place])
+            return prob
+        shape = self.num_teachers, head.numel(), self.available.size(0)
+        like = torch.empty(0, device=self.available.device)
+        slabs = self.memory.room(use, shape, like)
+        if bool(stored.all()):
+            return self.cache.read(slot, slabs).transpose(0, 1)
+        old, new = stored.nonzero().flatten(), (~stored).nonzero().flatten()
+        part = self.memory.room("part", (self.num_teachers, max(old.numel(), new.numel()), shape[2]), like)
+        slabs.index_copy_(1, old, self.cache.read(slot[old], part[:, : old.numel()]))
+        fresh = self.soften(head[new], relation[new], temperature, None if fold is None else fold[new], "part")
+        slabs.index_copy_(1, new, fresh.transpose(0, 1))
+        return slabs.transpose(0, 1)
+
+    def key(self, head: Tensor, relation: Tensor, fold: Tensor | None = None) -> Tensor:
+        """Number of a query, and of the fold that is asked, ``[Q]``, int64."""
+        folds = max(len(self.fold_teachers), 1)
+        number = (head * MOST_RELATIONS + relation) * folds
+        return number if fold is None or folds == 1 else number + fold
+
+    @staticmethod
+    @torch.no_grad()
+    def softened_(teacher_logits: Tensor, temperature: float) -> Tensor:
+        """Softens logits ``[Q, K, N]`` in their memory."""
+        for logits in teacher_logits.unbind(dim=1):
+            torch.softmax(logits if temperature == 1.0 else logits.div_(temperature), dim=-1, out=logits)
+        return teacher_logits
+
+    @torch.no_grad()
+    def mean_prob(self, prob: Tensor, head: Tensor) -> Tensor:
+        """Mean of the distributions of those teachers that may be asked, up to a factor a row.
+
+        Args:
+            prob (Tensor): From :meth:`soften`, ``[Q, K, N]``.
+            head (Tensor): Query entities, ``[Q]``, int64.
+
+        Returns:
+            Tensor: ``[Q, N]``, in memory that the next call uses again.
+        """
+        total = self.memory.room("mean", (prob.size(0), prob.size(2)), prob).zero_()
+        available = self.available[head].to(prob.dtype)
+        for part, mask in zip(prob.unbind(dim=1), available.unbind(dim=-1), strict=True):
+            total.addcmul_(part, mask.unsqueeze(-1))
         return total
 
-    def favourites(self, teacher_logits: Tensor, head: Tensor) -> Tensor:
+    def favourites(self, prob: Tensor, head: Tensor) -> Tensor:
         """The answers that the teachers which may be asked together find most likely, ``[Q]``."""
-        return self.mean_prob(teacher_logits, head).argmax(dim=-1)
+        return self.mean_prob(prob, head).argmax(dim=-1)
 
     def groups(
-        self, index: NeighborIndex, head: Tensor, relation: Tensor, target: Tensor | None, teacher_logits: Tensor
+        self, index: NeighborIndex, head: Tensor, relation: Tensor, target: Tensor | None, prob: Tensor
     ) -> GroupRows:
         """Neighbour groups of queries, with a target where one is given; those of ``topk`` from the teachers' mean."""
-        scores = self.mean_prob(teacher_logits, head) if index.kind == "topk" else None
+        scores = self.mean_prob(prob, head) if index.kind == "topk" else None
         return index.rows(head, relation, target, scores)
-
-    def _room(self, shape: tuple[int, int, int], use: str | None) -> Tensor:
-        size = math.prod(shape)
-        if use is None:
-            return torch.empty(shape, device=self.available.device)
-        memory = self._memory.get(use)
-        if memory is None or memory.numel() < size:
-            memory = self._memory[use] = torch.empty(size, device=self.available.device)
-        return memory[:size].view(shape)
 
 
 class FactSignals(NamedTuple):
@@ -129,12 +206,12 @@ def fact_signals(
     for batch in sampler:
         fold = row_folds(sampler, batch).to(device) if crossfit else None
         batch = batch.to(device)
-        logits = ensemble.ask(batch.head, batch.relation, fold, "signals")
-        favourite = ensemble.favourites(logits, batch.head)
-        rows = ensemble.groups(index, batch.head, batch.relation, favourite, logits)
-        gold = (logits / temperature).log_softmax(dim=-1)[batch.row, :, batch.target]
+        prob = ensemble.soften(batch.head, batch.relation, temperature, fold, "signals")
+        favourite = ensemble.favourites(prob, batch.head)
+        rows = ensemble.groups(index, batch.head, batch.relation, favourite, prob)
+        gold = log_of(prob[batch.row, :, batch.target])
         each = torch.arange(batch.head.numel(), device=device)
-        signals = teacher_signals(logits, each, favourite, rows, temperature).rows(batch.row)
+        signals = teacher_signals(prob, each, favourite, rows).rows(batch.row)
         order.append(batch.fact)
         parts.append((favourite[batch.row], gold, *signals))
     place = torch.cat(order).argsort()

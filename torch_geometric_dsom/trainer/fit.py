@@ -20,6 +20,7 @@ from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 
 Record = dict[str, float | int | str]
 OPTIMIZERS = ("adam", "adagrad")
+DTYPES: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}  # None: as the tensors are
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class FitConfig:
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
         evaluate_every (int): Epochs between two validations. (default: :obj:`3`)
         patience (int): Validations without a better MRR before training stops. (default: :obj:`4`)
+        dtype (str): In which products with the entity table are computed, ``"float32"`` or ``"bfloat16"``, which takes
+            half the time where the machine knows it; everything else stays float32. (default: :obj:`"float32"`)
 
     Raises:
         ConfigError: If a value is out of range.
@@ -50,6 +53,7 @@ class FitConfig:
     n3: float = 0.0
     evaluate_every: int = 3
     patience: int = 4
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "max_facts", "evaluate_every", "patience"):
@@ -57,6 +61,8 @@ class FitConfig:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer: expected one of {list(OPTIMIZERS)}, got '{self.optimizer}'")
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype: expected one of {list(DTYPES)}, got '{self.dtype}'")
         if not self.lr > 0:
             raise ConfigError(f"lr: expected a positive number, got {self.lr}")
         if not self.n3 >= 0:
@@ -185,7 +191,8 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer
     """The optimiser that the configuration names, over the parameters of the model."""
     if config.optimizer == "adam":
         return torch.optim.Adam(model.parameters(), lr=config.lr)
-    return torch.optim.Adagrad(model.parameters(), lr=config.lr)
+    on_cpu = all(value.device.type == "cpu" and value.is_floating_point() for value in model.parameters())
+    return torch.optim.Adagrad(model.parameters(), lr=config.lr, fused=on_cpu or None)
 
 
 def fit_on_graph(

@@ -130,7 +130,7 @@ class LookaheadLesson:
         if not isinstance(model, nn.Module):
             raise ConfigError(f"reward: 'lookahead' expects a student that is a module, got {type(model).__name__}")
         others = next(self.batches).to(batch.head.device)
-        loss = grouped_cross_entropy(objective.score(others.head, others.relation).logits, others.row, others.target)
+        loss = grouped_cross_entropy(model.score_tails(others.head, others.relation), others.row, others.target)
         parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         direction = {
@@ -183,13 +183,14 @@ def _learn(
 ) -> dict[str, float]:
     """One update on facts that have a row each."""
     ensemble = objective.ensemble
-    scored = objective.score(batch.head, batch.relation)
+    scored = objective.score(batch.head, batch.relation, "lesson")
     teacher_logits = ensemble.ask(batch.head, batch.relation, fold, "lesson")
-    groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, teacher_logits)
     ranked = None
     if lesson.reward == "rank":
-        ranked = filtered_probabilities(teacher_logits, scored.logits, batch, lesson.known)
-    done = objective.distil(scored, teacher_logits, batch, facts, groups, lesson.agent)
+        ranked = filtered_probabilities(teacher_logits, scored.values, batch, lesson.known)
+    prob = ensemble.softened_(teacher_logits, objective.temperature)
+    groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, prob)
+    done = objective.look(scored, prob, batch, facts, groups, lesson.agent, "lesson")
     if ranked is None:
         return update(lesson.agent, done.choice, _closed_form(lesson.reward, lesson.positive, batch, facts, done))
     teacher_prob, student_prob = ranked
@@ -222,18 +223,17 @@ def filtered_probabilities(
 def _closed_form(reward: str, positive: bool, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Rewards:
     """Rewards that a few numbers a fact and teacher give."""
     row = batch.row
-    gold = (done.view.logits[row, batch.target] - done.view.log_all[row]).detach()
+    gold = done.view.log_prob(row, batch.target)
     if reward == "margin":
         return lambda action: margin_reward(facts.gold, gold, action, positive)
-    own, theirs = _expected((done.view.logits - done.view.log_all.unsqueeze(-1)).detach().exp(), done)
+    own, theirs = _expected(done.view.prob(), done)
     student, teachers = own[row] - gold.exp(), theirs[row] - facts.gold.exp()
     return lambda action: first_order_reward(student, teachers, action, positive)
 
 
 def _expected(values: Tensor, done: Distilled) -> tuple[Tensor, Tensor]:
     """Expectations of values ``[Q, N]`` under the student, ``[Q]``, and under the teachers, ``[Q, K]``."""
-    prob = (done.view.logits - done.view.log_all.unsqueeze(-1)).detach().exp()
-    return (prob * values).sum(dim=-1), done.labels.dot(values)
+    return (done.view.prob() * values).sum(dim=-1), done.labels.dot(values)
 
 
 def _few(batch: QueryBatch) -> QueryBatch:

@@ -14,12 +14,15 @@ from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
     SoftLabels,
     StudentView,
-    grouped_cross_entropy,
+    grouped_cross_entropy_,
+    mixed_kd_gradient_,
     mixed_kd_loss,
-    soft_labels,
+    mixed_kd_weights,
+    part_labels,
     view_student,
+    with_gradient,
 )
-from torch_geometric_dsom.nn import Scorer
+from torch_geometric_dsom.nn import Scorer, Workspace, product
 from torch_geometric_dsom.sampler import (
     QueryBatch,
     QuerySampler,
@@ -38,66 +41,107 @@ class Scored(NamedTuple):
     """What a model says of a batch of queries.
 
     Args:
-        logits (Tensor): ``[Q, N]``.
+        values (Tensor): Logits without a graph, ``[Q, N]``; memory that the next batch uses again, and that whoever
+            computes a loss may overwrite.
         query (Tensor): Query vectors, ``[Q, D]``; no columns where the model has no such thing.
         table (Tensor, optional): The entity vectors, where the model has them.
+        logits (Tensor, optional): Logits with their graph, where they are more than the product of the two.
     """
 
-    logits: Tensor
+    values: Tensor
     query: Tensor
     table: Tensor | None
+    logits: Tensor | None
 
 
 class CrossEntropyObjective:
     r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
 
+    The gradient with respect to the logits is made where they are, together with the value; no graph is kept of
+    anything of the size of the logits.
+
     Args:
         model (Scorer or TailScorer): What is trained.
         n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
+        dtype (torch.dtype, optional): In which products with the entity table are computed, such as
+            ``torch.bfloat16``; that of the model if :obj:`None`.
 
     Raises:
         ConfigError: If a penalty is asked of a model that has none.
     """
 
-    def __init__(self, model: TailScorer, n3: float = 0.0) -> None:
+    def __init__(self, model: TailScorer, n3: float = 0.0, dtype: torch.dtype | None = None) -> None:
         if n3 > 0 and not isinstance(model, Scorer):
             raise ConfigError(f"n3: expected 0 for a {type(model).__name__}, which has no such penalty, got {n3}")
         self.model = model
         self.n3 = n3
+        self.dtype = dtype
+        self.memory = Workspace()
 
-    def score(self, head: Tensor, relation: Tensor) -> Scored:
-        """What the model says of queries."""
-        if isinstance(self.model, Scorer):
-            table = self.model.entity_table()
-            query = self.model.query(head, relation, table)
-            return Scored(self.model.score(query, table), query, table)
-        logits = self.model.score_tails(head, relation)
-        return Scored(logits, logits.new_empty(head.numel(), 0), None)
+    def score(self, head: Tensor, relation: Tensor, use: str = "facts") -> Scored:
+        """What the model says of queries.
 
-    def cross_entropy(self, scored: Scored, batch: QueryBatch) -> Tensor:
-        """The loss on the facts of a batch, given what the model says of its queries."""
-        loss = grouped_cross_entropy(scored.logits, batch.row, batch.target)
-        if self.n3 > 0 and isinstance(self.model, Scorer):
-            head, relation = batch.head[batch.row], batch.relation[batch.row]
-            loss = loss + self.n3 * self.model.penalty(head, relation, batch.target, scored.table)
-        return batch.weight * loss
+        Args:
+            head (Tensor): Query entities, ``[Q]``, int64.
+            relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
+            use (str): Name of the memory for the values. (default: :obj:`"facts"`)
+        """
+        model, logits, table = self.model, None, None
+        if isinstance(model, Scorer):
+            table = model.entity_table()
+            query = model.query(head, relation, table)
+            if model.interaction.is_product:
+                values = self.memory.room(f"{use}/values", (query.size(0), table.size(0)), query)
+                product(query.detach(), table.detach().T, self.dtype, out=values)
+                return Scored(values, query, table, None)
+            logits = model.score(query, table)
+        else:
+            logits = model.score_tails(head, relation)
+            query = logits.new_empty(head.numel(), 0)
+        values = self.memory.room(f"{use}/values", tuple(logits.shape), logits).copy_(logits.detach())
+        return Scored(values, query, table, logits)
+
+    def carry(self, value: Tensor, scored: Scored, gradient: Tensor) -> Tensor:
+        """A value with its gradient with respect to the logits, carried to what the logits are made of.
+
+        Args:
+            value (Tensor): A scalar.
+            scored (Scored): What the model said.
+            gradient (Tensor): ``[Q, N]``; its memory may be used again.
+        """
+        if scored.logits is not None:
+            return with_gradient(value, [(scored.logits, gradient.clone())])
+        assert scored.table is not None
+        query, table = scored.query, scored.table
+        pairs = [
+            (query, product(gradient, table.detach(), self.dtype)),
+            (table, product(gradient.T, query.detach(), self.dtype)),
+        ]
+        return with_gradient(value, pairs)
+
+    def penalty(self, scored: Scored, batch: QueryBatch) -> Tensor | float:
+        """The weighted N3 penalty of the facts of a batch."""
+        if self.n3 == 0 or not isinstance(self.model, Scorer):
+            return 0.0
+        head, relation = batch.head[batch.row], batch.relation[batch.row]
+        return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scored.table)
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch."""
-        return self.cross_entropy(self.score(batch.head, batch.relation), batch), {}
+        scored = self.score(batch.head, batch.relation)
+        value = grouped_cross_entropy_(scored.values, batch.row, batch.target, scale=batch.weight)
+        return self.carry(batch.weight * value, scored, scored.values) + self.penalty(scored, batch), {}
 
 
 class Distilled(NamedTuple):
     """What became of a batch of facts.
 
     Args:
-        loss (Tensor): The distillation loss, a scalar.
         choice (TeacherChoice): The sets picked, a row a fact.
-        view (StudentView): Sums over the student's logits, a row a query.
+        view (StudentView): The student's logits and sums over them, a row a query.
         labels (SoftLabels): Soft labels, a row a query.
     """
 
-    loss: Tensor
     choice: TeacherChoice
     view: StudentView
     labels: SoftLabels
@@ -143,6 +187,8 @@ class DistillationObjective(CrossEntropyObjective):
         unlabelled_agent (TeacherSampler or RuleSampler, optional): Picks the sets of those; :obj:`agent` if
             :obj:`None`.
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
+        dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
+            :obj:`None`.
     """
 
     def __init__(
@@ -163,8 +209,9 @@ class DistillationObjective(CrossEntropyObjective):
         unlabelled_share: float = 1.0,
         unlabelled_agent: TeacherSampler | RuleSampler | None = None,
         n3: float = 0.0,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(model, n3)
+        super().__init__(model, n3, dtype)
         self.ensemble = ensemble
         self.sampler = sampler
         self.facts = facts
@@ -189,58 +236,62 @@ class DistillationObjective(CrossEntropyObjective):
         scored = self.score(batch.head, batch.relation)
         assert self.facts is not None
         facts = self.facts.rows(batch.fact)
-        teacher_logits = self.ensemble.ask(batch.head, batch.relation, self.folds(batch), "facts")
-        target = None if self.index.per_query else batch.target
-        groups = self.ensemble.groups(self.index, batch.head, batch.relation, target, teacher_logits)
-        done = self.distil(scored, teacher_logits, batch, facts, groups)
+        prob = self.ensemble.soften(batch.head, batch.relation, self.temperature, self.folds(batch), "facts")
+        groups = self.ensemble.groups(self.index, batch.head, batch.relation, self._target(batch), prob)
+        gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
+        done, ce, kd, gradient = self._learn_from(scored, prob, batch, facts, groups, self.agent, gamma, True)
+        loss = self.carry(batch.weight * (ce + gamma * kd), scored, gradient) + self.penalty(scored, batch)
         if self.lesson is not None:
             logs |= self.lesson.after(self, batch, facts, done)
-        gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
-        ce = self.cross_entropy(scored, batch)
         rates = done.choice.action.float().mean(dim=0).tolist()
-        logs |= {"ce": ce.item(), "kd": done.loss.item(), "gamma": gamma}
+        logs |= {"ce": ce.item(), "kd": kd.item(), "gamma": gamma}
         logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
         logs["select/none"] = 1.0 - done.choice.weight.mean().item()
-        loss = ce + gamma * batch.weight * done.loss
         if self.unlabelled is not None:
-            free = self._unlabelled_kd(*self.unlabelled.sample(max(1, round(self.unlabelled_share * len(batch.head)))))
+            free = self._unlabelled(max(1, round(self.unlabelled_share * len(batch.head))), gamma)
             logs["kd_unlabelled"] = free.item()
             loss = loss + gamma * free
         return loss, logs
+
+    def _target(self, batch: QueryBatch) -> Tensor | None:
+        """The gold answers, where groups are made of them."""
+        return None if self.index.per_query else batch.target
 
     def folds(self, batch: QueryBatch) -> Tensor | None:
         """The folds of a batch's rows, where teachers were cross-fitted."""
         return row_folds(self.sampler, batch) if self.ensemble.fold_teachers else None
 
-    def distil(
+    def look(
         self,
         scored: Scored,
-        teacher_logits: Tensor,
+        prob: Tensor,
         batch: QueryBatch,
         facts: FactSignals,
         groups: GroupRows,
-        agent: TeacherSampler | RuleSampler | None = None,
+        agent: TeacherSampler | RuleSampler,
+        use: str = "facts",
     ) -> Distilled:
-        """Lets the agent pick sets for the facts of a batch, and takes the loss of distilling them.
+        """Lets an agent pick sets for the facts of a batch.
 
         Args:
-            scored (Scored): What the student says of the queries.
-            teacher_logits (Tensor): ``[Q, K, N]``; overwritten.
+            scored (Scored): What the student says of the queries; its values are overwritten.
+            prob (Tensor): Softened distributions of the teachers, ``[Q, K, N]``; overwritten.
             batch (QueryBatch): The facts.
             facts (FactSignals): Signals of the facts.
             groups (GroupRows): Neighbours of the queries.
-            agent (TeacherSampler or RuleSampler, optional): Who picks; the objective's own if :obj:`None`.
+            agent (TeacherSampler or RuleSampler): Who picks.
+            use (str): Name of the memory. (default: :obj:`"facts"`)
         """
-        labels = soft_labels(teacher_logits, groups, self.temperature)
-        form_b = isinstance(self.loss, NeighborDecoupledKDLoss) and self.loss.omega is not None
-        view = view_student(scored.logits, labels, inside=form_b)
+        labels = part_labels(prob, groups, self.temperature)
+        room = self.memory.room(f"{use}/outside", tuple(scored.values.shape), scored.values)
+        view = view_student(scored.values, labels, room)
         row = batch.row
-        if self.per_query and agent is None:
+        if self.per_query and agent is self.agent:
             first = _first_facts(row, batch.head.numel())
             choice = self._choose(scored.query, view, batch, facts.rows(first), row[first], agent).rows(row)
         else:
             choice = self._choose(scored.query, view, batch, facts, row, agent)
-        return Distilled(self._loss(scored.logits, view, labels, row, choice.mixture), choice, view, labels)
+        return Distilled(choice, view, labels)
 
     def _choose(
         self,
@@ -249,39 +300,76 @@ class DistillationObjective(CrossEntropyObjective):
         batch: QueryBatch,
         facts: FactSignals,
         row: Tensor,
-        agent: TeacherSampler | RuleSampler | None,
+        agent: TeacherSampler | RuleSampler,
     ) -> TeacherChoice:
         """One set for each of the given rows' queries."""
         head, relation = batch.head[row], batch.relation[row]
-        with torch.no_grad():
-            log_prob = view.logits[row, facts.favourite] - view.log_all[row]
-            divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - facts.teachers.entropy
-            student = StudentSignals(log_prob, divergence)
-        state = self.state(query[row], facts.teachers, student, head, relation, facts.favourite)
-        return (agent or self.agent).sample(state, available=self.ensemble.available[head])
+        divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - facts.teachers.entropy
+        student = StudentSignals(view.log_prob(row, facts.favourite), divergence)
+        state = self.state(query[row].detach(), facts.teachers, student, head, relation, facts.favourite)
+        return agent.sample(state, available=self.ensemble.available[head])
 
-    def _loss(self, logits: Tensor, view: StudentView, labels: SoftLabels, row: Tensor, mixture: Tensor) -> Tensor:
-        loss = self.loss
-        if isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize:
-            return mixed_kd_loss(view, labels, row, mixture, loss.alpha, loss.beta, loss.omega)
-        # Any other loss wants a row for each fact: the reference path, slower and wider.
-        weight = (mixture > 0).any(dim=-1).to(logits.dtype)
-        value: Tensor = loss(logits[row], labels.mixture_logits(row, mixture), labels.groups.select(row), weight)
-        return value
+    def _learn_from(
+        self,
+        scored: Scored,
+        prob: Tensor,
+        batch: QueryBatch,
+        facts: FactSignals,
+        groups: GroupRows,
+        agent: TeacherSampler | RuleSampler,
+        gamma: float,
+        labelled: bool,
+    ) -> tuple[Distilled, Tensor, Tensor, Tensor]:
+        """What was picked, cross-entropy, distillation loss, and the gradient of the former plus gamma the latter."""
+        row, target = batch.row, batch.target
+        loss, values = self.loss, scored.values
+        plain = isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize
+        together = plain and self.temperature == 1.0  # one softmax then serves both
+        raw = None if together else self.memory.room("raw", tuple(values.shape), values).copy_(values)
+        done = self.look(scored, prob, batch, facts, groups, agent)
+        ce = values.new_zeros(())
+        if isinstance(loss, NeighborDecoupledKDLoss) and plain:
+            weights = mixed_kd_weights(done.labels, row, done.choice.mixture, loss.alpha, loss.beta, loss.omega)
+            kd, everywhere, share = mixed_kd_loss(done.view, done.labels, row, weights), None, batch.weight / len(row)
+            if labelled and together:
+                ce = -done.view.log_prob(row, target).mean()
+                everywhere = torch.bincount(row, minlength=len(values)) * share
+            scale = gamma * batch.weight
+            gradient = mixed_kd_gradient_(done.view, done.labels, row, weights, scale, everywhere)
+            if everywhere is not None:
+                gradient.index_put_((row, target), values.new_full((), -share), accumulate=True)
+        else:
+            assert raw is not None
+            kd, gradient = self._any_loss(raw, done, row, gamma * batch.weight)
+        if labelled and raw is not None:
+            ce = grouped_cross_entropy_(raw, row, target, scale=batch.weight)
+            gradient.add_(raw)
+        return done, ce, kd, gradient
 
-    def _unlabelled_kd(self, head: Tensor, relation: Tensor) -> Tensor:
+    def _any_loss(self, raw: Tensor, done: Distilled, row: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """Value and gradient of a loss that wants a row for each fact: the reference path, slower and wider."""
+        mixture = done.choice.mixture
+        with torch.enable_grad():
+            logits = raw.clone().requires_grad_()
+            weight = (mixture > 0).any(dim=-1).to(raw.dtype)
+            teacher = done.labels.mixture_logits(row, mixture)
+            value: Tensor = self.loss(logits[row], teacher, done.labels.groups.select(row), weight)
+        return value.detach(), torch.autograd.grad(value, logits)[0].mul_(scale)
+
+    def _unlabelled(self, number: int, gamma: float) -> Tensor:
         """The distillation loss of queries of which no answer is known; the agent is asked, but not rewarded."""
-        device = self.ensemble.available.device
-        head, relation = head.to(device), relation.to(device)
-        row = torch.arange(head.numel(), device=device)
+        assert self.unlabelled is not None
+        head, relation = (x.to(self.ensemble.available.device) for x in self.unlabelled.sample(number))
+        row = torch.arange(number, device=head.device)
         batch = QueryBatch(head, relation, row, row, row)
-        teacher_logits = self.ensemble.ask(head, relation, None, "unlabelled")
-        favourite = self.ensemble.favourites(teacher_logits, head)
-        groups = self.ensemble.groups(self.index, head, relation, favourite, teacher_logits)
-        signals = teacher_signals(teacher_logits, row, favourite, groups, self.temperature)
+        prob = self.ensemble.soften(head, relation, self.temperature, None, "facts")
+        favourite = self.ensemble.favourites(prob, head)
+        groups = self.ensemble.groups(self.index, head, relation, favourite, prob)
+        signals = teacher_signals(prob, row, favourite, groups)
         facts = FactSignals(signals, favourite, signals.log_prob)
         scored = self.score(head, relation)
-        return self.distil(scored, teacher_logits, batch, facts, groups, self.unlabelled_agent).loss
+        _, _, kd, gradient = self._learn_from(scored, prob, batch, facts, groups, self.unlabelled_agent, 1.0, False)
+        return self.carry(kd, scored, gradient)
 
 
 def _first_facts(row: Tensor, num_rows: int) -> Tensor:

@@ -102,9 +102,9 @@ def selection_shares(
         batch = batch.to(device)
         one = signals.rows(batch.fact)
         scored = objective.score(batch.head, batch.relation)
-        teacher_logits = objective.ensemble.ask(batch.head, batch.relation, None, "selection")
-        groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, teacher_logits)
-        choice = objective.distil(scored, teacher_logits, batch, one, groups, objective.agent).choice
+        prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
+        groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
+        choice = objective.look(scored, prob, batch, one, groups, objective.agent).choice
         actions.append(choice.action)
         kinds.append(batch.relation % len(relations))
     action, kind = torch.cat(actions).float(), torch.cat(kinds)

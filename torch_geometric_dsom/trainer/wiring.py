@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 
 import torch
@@ -28,8 +29,10 @@ from torch_geometric_dsom.sampler import (
 )
 from torch_geometric_dsom.trainer.config import SINGLE, DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.fit import DTYPES
 from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson, filtered_probabilities
 from torch_geometric_dsom.trainer.objective import DistillationObjective, Lesson
+from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
 HELD_OUT_BATCH = 64
 Agent = TeacherSampler | RuleSampler
@@ -39,6 +42,23 @@ Generators = Callable[[str], torch.Generator]
 def has_validation(data: Data) -> bool:
     """Whether the graph has validation facts."""
     return split_triples(data, "val").size(0) > 0
+
+
+def make_cache(config: DSoMConfig, ensemble: Ensemble, sampler: QuerySampler) -> SoftLabelCache | None:
+    """Room for the soft labels of training queries, as the configuration says.
+
+    Args:
+        config (DSoMConfig): Read for :obj:`cache` and :obj:`cache_bytes`.
+        ensemble (Ensemble): The teachers.
+        sampler (QuerySampler): Gives the training facts.
+    """
+    if config.cache == "none":
+        return None
+    facts, folds = sampler.facts, sampler.fold if ensemble.fold_teachers else None
+    keys = ensemble.key(facts[:, 0], facts[:, 1], folds).unique()
+    folder = tempfile.gettempdir() if config.cache == "mmap" else None
+    device, size = ensemble.available.device, ensemble.available.size(0)
+    return SoftLabelCache(keys, ensemble.num_teachers, size, config.cache_bytes, folder, device)
 
 
 def make_state(data: Data, names: Sequence[str], student: TailScorer) -> SelectionState:
@@ -208,4 +228,5 @@ def make_objective(
         if config.unlabelled_selection == "all"
         else None,
         n3=config.student_fit.n3,
+        dtype=DTYPES[config.student_fit.dtype],
     )

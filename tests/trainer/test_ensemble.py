@@ -1,0 +1,129 @@
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.data import NeighborIndex
+from torch_geometric_dsom.nn import ComplEx, TransE
+from torch_geometric_dsom.sampler import QuerySampler, random_folds
+from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
+
+N, R, K = 7, 2, 3
+
+
+def frozen(seed):
+    return ComplEx(N, R, rank=4, init_scale=1.0, generator=torch.Generator().manual_seed(seed)).freeze()
+
+
+class Foreign(nn.Module):
+    """A teacher that is no scorer of ours."""
+
+    def score_tails(self, head, rel, candidates=None):
+        return (head + 2 * rel).unsqueeze(-1) * torch.arange(N) / 10
+
+
+def ensemble(folds=0, **options):
+    translation = TransE(N, R, rank=4, generator=torch.Generator().manual_seed(5)).freeze()
+    teachers = [frozen(1), translation, Foreign()]
+    parts = [[frozen(10 * fold + k) for k in range(K)] for fold in range(folds)]
+    return Ensemble(teachers, torch.ones(N, K, dtype=torch.bool), parts, **options)
+
+
+HEAD, REL = torch.tensor([0, 6, 3, 3]), torch.tensor([0, 3, 1, 2])
+ALL = torch.cartesian_prod(torch.arange(N), torch.arange(2 * R))
+
+
+def plain(asked, head, relation, temperature):
+    return torch.stack([(t.score_tails(head, relation) / temperature).softmax(dim=-1) for t in asked.teachers], dim=1)
+
+
+@pytest.mark.parametrize("use", [None, "facts"])
+def test_asks_scorers_of_all_kinds(use):
+    asked = ensemble()
+    logits = asked.ask(HEAD, REL, use=use)
+    for k, teacher in enumerate(asked.teachers):
+        assert torch.allclose(logits[:, k], teacher.score_tails(HEAD, REL), atol=1e-6)
+
+
+def test_memory_is_used_again_only_under_the_same_name():
+    asked = ensemble()
+    first, second = asked.ask(HEAD, REL, use="a"), asked.ask(HEAD, REL, use="b")
+    again, fresh = asked.ask(HEAD[:1], REL[:1], use="a"), asked.ask(HEAD, REL)
+    assert again.data_ptr() == first.data_ptr()
+    assert len({first.data_ptr(), second.data_ptr(), fresh.data_ptr()}) == 3
+
+
+def test_folds_ask_who_did_not_see_the_fact():
+    asked = ensemble(folds=2)
+    fold = torch.tensor([1, 0, 0, 1])
+    logits = asked.ask(HEAD, REL, fold)
+    for i, number in enumerate(fold.tolist()):
+        for k in range(K):
+            expected = asked.fold_teachers[number][k].score_tails(HEAD[i : i + 1], REL[i : i + 1])[0]
+            assert torch.allclose(logits[i, k], expected, atol=1e-5)
+
+
+def test_bfloat16_products_are_close_and_no_more():
+    exact, narrow = ensemble().ask(HEAD, REL), ensemble(dtype=torch.bfloat16).ask(HEAD, REL)
+    assert not torch.equal(exact[:, 0], narrow[:, 0])
+    assert torch.allclose(exact[:, 0], narrow[:, 0], rtol=0.05, atol=0.1)
+    assert torch.equal(exact[:, 2], narrow[:, 2])  # a foreign teacher is asked as it is
+
+
+@pytest.mark.parametrize("budget", [0, 5, 100])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_cache_changes_nothing(budget, temperature):
+    asked = ensemble()
+    keys = asked.key(*ALL.T)
+    asked.cache = SoftLabelCache(keys, K, N, max_bytes=budget * 2 * K * N)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):  # empty, partly filled, full
+        head, relation = ALL[torch.randint(len(ALL), (6,), generator=generator).unique()].T
+        prob = asked.soften(head, relation, temperature)
+        assert torch.allclose(prob, plain(asked, head, relation, temperature), rtol=1e-3, atol=1e-9)
+    assert int(asked.cache.ready.sum()) <= budget
+    assert bool(asked.cache.ready.any()) == (budget > 0)
+
+
+def test_cache_saves_the_questions():
+    asked = ensemble()
+    asked.cache = SoftLabelCache(asked.key(HEAD, REL), K, N, max_bytes=1 << 20)
+    expected = asked.soften(HEAD, REL, 1.0).clone()
+    asked.teachers = [None] * K  # from here on nobody can be asked
+    assert torch.allclose(asked.soften(HEAD.flip(0), REL.flip(0), 1.0), expected.flip(0), rtol=1e-3, atol=1e-9)
+
+
+def test_cache_tells_folds_apart():
+    asked = ensemble(folds=2)
+    zero, one = torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long)
+    asked.cache = SoftLabelCache(
+        torch.cat([asked.key(HEAD, REL, fold) for fold in (zero, one)]), K, N, max_bytes=1 << 20
+    )
+    found = [asked.soften(HEAD, REL, 1.0, fold).clone() for fold in (zero, one, zero, one)]
+    assert not torch.allclose(found[0], found[1])
+    for first, second in ((0, 2), (1, 3)):
+        assert torch.allclose(found[first], found[second], rtol=1e-3, atol=1e-9)
+
+
+def test_keys_are_unique():
+    asked = ensemble(folds=2)
+    keys = torch.cat([asked.key(*ALL.T, torch.full((len(ALL),), fold)) for fold in range(2)])
+    assert keys.unique().numel() == 2 * len(ALL)
+
+
+@pytest.mark.parametrize("crossfit", [False, True])
+def test_signals_of_facts_stand_in_the_order_of_their_numbers(crossfit):
+    asked = ensemble(folds=2 if crossfit else 0)
+    generator = torch.Generator().manual_seed(3)
+    triples = torch.stack([torch.randint(size, (20,), generator=generator) for size in (N, R, N)], dim=1)
+    folds = random_folds(20, 2, generator) if crossfit else None
+    sampler = QuerySampler(triples, R, batch_size=4, folds=folds)
+    data = Data(edge_index=triples[:, [0, 2]].T, edge_type=triples[:, 1], num_nodes=N)
+    data.num_relations = R
+    found = fact_signals(asked, sampler, NeighborIndex(data), 1.0, crossfit)
+    for number, (head, relation, tail) in enumerate(sampler.facts.tolist()):
+        teachers = asked.fold_teachers[int(sampler.fold[number])] if crossfit else asked.teachers
+        for k, teacher in enumerate(teachers):
+            log_prob = teacher.score_tails(torch.tensor([head]), torch.tensor([relation])).log_softmax(dim=-1)[0]
+            assert found.gold[number, k] == pytest.approx(float(log_prob[tail]), rel=1e-4, abs=1e-5)

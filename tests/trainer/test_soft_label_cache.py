@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
+
+K, N = 2, 5
+
+
+def distributions(queries, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(K, queries, N, generator=generator).mul(4).softmax(dim=-1)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_gives_back_what_it_was_given_to_half_precision(tmp_path, mapped):
+    cache = SoftLabelCache(torch.tensor([9, 2, 5]), K, N, max_bytes=1 << 20, folder=tmp_path if mapped else None)
+    prob = distributions(3)
+    slot = cache.slots(torch.tensor([5, 9, 2]))
+    assert sorted(slot.tolist()) == [0, 1, 2]
+    assert not cache.ready.any()
+    cache.write(slot, prob)
+    assert cache.ready.all()
+    back = cache.read(slot.flip(0), torch.empty(K, 3, N)).flip(1)
+    assert ((back - prob).abs() <= prob / 2048 + 3e-11).all()
+    assert list(tmp_path.iterdir()) == []  # mapped without a name: nothing is left behind
+
+
+def test_small_probabilities_are_not_lost():
+    cache = SoftLabelCache(torch.tensor([0]), 1, 2, max_bytes=1 << 10)
+    cache.write(torch.tensor([0]), torch.tensor([[[1e-8, 1.0]]]))
+    assert cache.read(torch.tensor([0]), torch.empty(1, 1, 2))[0, 0, 0] == pytest.approx(1e-8, rel=0.01)
+
+
+def test_budget_is_kept_and_strangers_have_no_place():
+    each = 2 * K * N
+    cache = SoftLabelCache(torch.arange(10), K, N, max_bytes=3 * each + each // 2)
+    assert cache.num_bytes == 3 * each
+    slot = cache.slots(torch.tensor([0, 2, 3, 9, 77, -4]))
+    assert slot.tolist() == [0, 2, -1, -1, -1, -1]
+
+
+def test_no_room_at_all(tmp_path):
+    cache = SoftLabelCache(torch.arange(3), K, N, max_bytes=1, folder=tmp_path)
+    assert cache.num_bytes == 0
+    assert cache.slots(torch.arange(3)).tolist() == [-1] * 3

@@ -1,0 +1,44 @@
+"""Memory that is used again: at these sizes, fresh pages cost as much as the arithmetic on them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class Workspace:
+    """Named buffers that grow when they must and are handed out again and again.
+
+    What a name gave before is overwritten by whoever asks for that name next.
+
+    Example:
+        >>> memory = Workspace()
+        >>> first = memory.room("scores", (2, 3), torch.zeros(1))
+        >>> second = memory.room("scores", (1, 4), torch.zeros(1))
+        >>> first.data_ptr() == second.data_ptr()
+        True
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[str, Tensor] = {}
+
+    def room(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """A tensor of a shape, of the dtype and on the device of another one; its values are whatever was there.
+
+        Args:
+            name (str): Name of the buffer.
+            shape (tuple[int, ...]): The shape.
+            like (Tensor): Says dtype and device.
+        """
+        size, memory = math.prod(shape), self._memory.get(name)
+        if memory is None or memory.numel() < size or memory.dtype != like.dtype or memory.device != like.device:
+            self._memory.pop(name, None)  # the old one goes before the new one comes
+            memory = self._memory[name] = torch.empty(size, dtype=like.dtype, device=like.device)
+        return memory[:size].view(shape)
+
+    @property
+    def num_bytes(self) -> int:
+        """How much memory it holds."""
+        return sum(memory.numel() * memory.element_size() for memory in self._memory.values())
