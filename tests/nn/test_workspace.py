@@ -1,6 +1,6 @@
 import torch
 
-from torch_geometric_dsom.nn import Workspace
+from torch_geometric_dsom.nn import Workspace, rows_within
 
 
 def test_memory_is_used_again_and_grows_when_it_must():
@@ -14,3 +14,9 @@ def test_memory_is_used_again_and_grows_when_it_must():
     assert memory.num_bytes == 104
     assert memory.room("a", (5, 5), like.double()).dtype == torch.float64
     assert memory.num_bytes == 204
+
+
+def test_rows_within_a_budget():
+    assert rows_within(4 * 3 * 100 * 7, slabs=3, num_entities=100) == 7
+    assert rows_within(4 * 3 * 100 * 7 - 1, slabs=3, num_entities=100) == 6
+    assert rows_within(1, slabs=3, num_entities=100) == 1  # a query at a time is the least there is

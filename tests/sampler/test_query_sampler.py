@@ -48,6 +48,22 @@ def test_fact_numbers_point_to_the_facts():
         assert torch.equal(sampler.facts[batch.fact], facts)
 
 
+def test_parts_hold_every_fact_once_and_their_weights_add_up():
+    batch = next(iter(QuerySampler(FACTS, 3, batch_size=17)))._replace(weight=0.5)
+    for size in (1, 4, 16):
+        parts = list(batch.parts(size))
+        assert sum(part.weight for _, part in parts) == pytest.approx(0.5)
+        assert torch.equal(torch.cat([part.head for _, part in parts]), batch.head)
+        assert sorted(torch.cat([part.fact for _, part in parts]).tolist()) == sorted(batch.fact.tolist())
+        for rows, part in parts:
+            assert len(part.head) == rows.stop - rows.start <= size
+            for row, target, fact in zip(part.row, part.target, part.fact, strict=True):
+                place = (batch.fact == fact).nonzero().item()
+                assert batch.row[place] == row + rows.start
+                assert batch.target[place] == target
+    assert next(batch.parts(17))[1] is batch
+
+
 def test_order_follows_the_generator_and_changes_with_the_epoch():
     def make():
         return QuerySampler(FACTS, 3, batch_size=7, generator=torch.Generator().manual_seed(5))

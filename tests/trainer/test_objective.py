@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
     neighbor_decoupled_kd_loss,
 )
-from torch_geometric_dsom.nn import ComplEx
+from torch_geometric_dsom.nn import ComplEx, TransE
 from torch_geometric_dsom.sampler import (
     QuerySampler,
     SelectionState,
@@ -70,6 +72,10 @@ def build(small_graph, kind="head", unlabelled=False, reward="margin", on="train
     return objective, agent, next(iter(sampler))
 
 
+def generator():
+    return torch.Generator().manual_seed(3)
+
+
 def teacher_logits(ensemble, head, relation, teachers=None):
     return torch.stack([teacher.score_tails(head, relation) for teacher in teachers or ensemble.teachers])
 
@@ -99,6 +105,51 @@ def test_gradient_equals_the_plain_losses_fact_by_fact(small_graph, kind, form):
     log_prob = (theirs / 2.0).log_softmax(-1)[:, torch.arange(len(head)), batch.target].T
     own = (logits / 2.0).log_softmax(-1).gather(1, batch.target[:, None])[:, 0]
     assert torch.allclose(agent.reward, margin_reward(log_prob, own, action), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["head", "answers", "target", "topk"])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_batch_in_parts_costs_what_it_costs_at_once(small_graph, kind, rows):
+    """Every choice, every signal, the value and the gradient; unlabelled queries with them."""
+    found = []
+    for size in (32, rows):
+        objective, _, batch = build(small_graph, kind, unlabelled=True, gamma=0.5, n3=0.1)
+        objective.agent = StaticSampler(3)  # what is drawn would depend on the order of drawing
+        objective.unlabelled_agent = objective.agent
+        objective.lesson = None
+        objective.workspace_bytes = size * objective.slabs * 60 * 4
+        loss, logs = objective(batch, epoch=4)
+        found.append((loss, torch.autograd.grad(loss, (objective.model.entity, objective.model.relation)), logs))
+        largest = max(
+            len(part.head) for _, part in objective.parts(objective.scores(batch.head, batch.relation), batch)
+        )
+        assert largest == size
+    (whole, at_once, logs), (parts, bit_by_bit, others) = found
+    assert parts.item() == pytest.approx(whole.item(), rel=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(at_once, bit_by_bit, strict=True))
+    assert logs == pytest.approx(others, rel=1e-4)
+
+
+def test_an_agent_learns_from_every_part(small_graph):
+    objective, agent, batch = build(small_graph)
+    rewarded = []
+    agent.update = lambda choice, reward: rewarded.append(reward) or {}
+    objective.workspace_bytes = 8 * objective.slabs * 60 * 4
+    objective(batch, epoch=1)
+    assert sum(len(part) for part in rewarded) == batch.target.numel()
+    assert len(rewarded) == 4
+
+
+@pytest.mark.parametrize("name", ["complex", "transe", "table"])
+def test_cross_entropy_in_parts(small_graph, name):
+    batch = next(iter(QuerySampler(small_graph, batch_size=50)))
+    found = []
+    for budget in (1 << 27, 1):
+        model = {"complex": ComplEx, "transe": TransE, "table": ComplEx}[name](60, 3, 4, generator=generator())
+        scored = SimpleNamespace(score_tails=model.score_tails) if name == "table" else model
+        loss, _ = CrossEntropyObjective(scored, 0.0 if name == "table" else 0.3, workspace_bytes=budget)(batch, 1)
+        found.append((loss, *torch.autograd.grad(loss, (model.entity, model.relation))))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("name", ["standardised", "dist", "listwise"])
@@ -191,6 +242,9 @@ def test_fact_signals_are_in_the_order_of_the_facts(small_graph):
     assert torch.equal(found.favourite, favourite)
     each = torch.arange(len(head))
     expected = teacher_signals(softened, each, favourite, objective.index.rows(head, relation, favourite))
+    every = QuerySampler(small_graph, batch_size=60)
+    again = fact_signals(ensemble, every, objective.index, 2.0, workspace_bytes=5 * ensemble.slabs * 60 * 4)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(again.teachers, found.teachers, strict=True))
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found.teachers, expected, strict=True))
     assert torch.allclose(found.gold, (logits / 2.0).log_softmax(-1)[each, :, tail], atol=1e-5)
 

@@ -14,7 +14,7 @@ from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
 from torch_geometric_dsom.nn.tangent import score_tangent
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
-from torch_geometric_dsom.nn.workspace import Workspace
+from torch_geometric_dsom.nn.workspace import Workspace, rows_within
 
 __all__ = [
     "INTERACTIONS",
@@ -44,6 +44,7 @@ __all__ = [
     "negative_distance",
     "product",
     "product_of_experts",
+    "rows_within",
     "score_tangent",
     "standardize",
 ]

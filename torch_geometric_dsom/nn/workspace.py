@@ -8,6 +8,21 @@ import torch
 from torch import Tensor
 
 
+def rows_within(workspace_bytes: int, slabs: int, num_entities: int) -> int:
+    """How many queries a budget of memory is enough for, one at least.
+
+    Args:
+        workspace_bytes (int): The budget.
+        slabs (int): How many values there are for each query and entity at once.
+        num_entities (int): Number of entities :math:`N`.
+
+    Example:
+        >>> rows_within(1 << 20, slabs=4, num_entities=1024)
+        64
+    """
+    return max(1, workspace_bytes // (4 * slabs * num_entities))
+
+
 class Workspace:
     """Named buffers that grow when they must and are handed out again and again.
 

@@ -39,6 +39,35 @@ class QueryBatch(NamedTuple):
         each = torch.arange(self.row.numel(), device=self.row.device)
         return self._replace(head=self.head[self.row], relation=self.relation[self.row], row=each)
 
+    def parts(self, size: int) -> Iterator[tuple[slice, QueryBatch]]:
+        """Cuts a batch into parts whose means, times their weights, add up to that of the whole.
+
+        Args:
+            size (int): Queries a part at most.
+
+        Returns:
+            Iterator[tuple[slice, QueryBatch]]: Which queries, and what stands there.
+        """
+        number = self.head.numel()
+        if number <= size:
+            yield slice(0, number), self
+            return
+        for start in range(0, number, size):
+            rows = slice(start, min(start + size, number))
+            inside = ((self.row >= rows.start) & (self.row < rows.stop)).nonzero().flatten()
+            weight = self.weight * inside.numel() / self.row.numel()
+            yield (
+                rows,
+                QueryBatch(
+                    self.head[rows],
+                    self.relation[rows],
+                    self.row[inside] - start,
+                    self.target[inside],
+                    self.fact[inside],
+                    weight,
+                ),
+            )
+
     def to(self, device: torch.device | str) -> QueryBatch:
         """The same batch on another device."""
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in self._fields[:-1]}

@@ -155,7 +155,9 @@ class DSoMTrainer:
         experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
         for name, expert in experts.items():
             config = self.config.structure_fit if name == STRUCTURE else self.config.teacher_fit
-            objective = CrossEntropyObjective(expert.to(self.device), config.n3, DTYPES[config.dtype])
+            objective = CrossEntropyObjective(
+                expert.to(self.device), config.n3, DTYPES[config.dtype], config.workspace_bytes
+            )
             phase = f"{prefix}teacher/{name}"
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
@@ -189,7 +191,7 @@ class DSoMTrainer:
         self._check(data)
         self.baseline = self._new_student(data, "student").to(self.device)
         config = self._student_config(epochs)
-        objective = CrossEntropyObjective(self.baseline, config.n3, DTYPES[config.dtype])
+        objective = CrossEntropyObjective(self.baseline, config.n3, DTYPES[config.dtype], config.workspace_bytes)
         sampler = self._sampler(data, config, "student")
         self._fit(self.baseline, data, objective, config, "ce_only", on_epoch, sampler)
         return self.baseline

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.evaluation import TailScorer, score_into
-from torch_geometric_dsom.nn import EmbeddingScorer, Workspace
+from torch_geometric_dsom.nn import EmbeddingScorer, Workspace, rows_within
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, TeacherSignals, log_of, teacher_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
@@ -49,6 +49,11 @@ class Ensemble:
     def num_teachers(self) -> int:
         """Number of teachers :math:`K`."""
         return len(self.teachers)
+
+    @property
+    def slabs(self) -> int:
+        """Values for each query and entity that softening and mixing need at once."""
+        return 1 + self.num_teachers * (1 if self.cache is None else 2)
 
     @torch.no_grad()
     def ask(self, head: Tensor, relation: Tensor, fold: Tensor | None = None, use: str | None = None) -> Tensor:
@@ -190,7 +195,12 @@ class FactSignals(NamedTuple):
 
 
 def fact_signals(
-    ensemble: Ensemble, sampler: QuerySampler, index: NeighborIndex, temperature: float = 1.0, crossfit: bool = False
+    ensemble: Ensemble,
+    sampler: QuerySampler,
+    index: NeighborIndex,
+    temperature: float = 1.0,
+    crossfit: bool = False,
+    workspace_bytes: int = 1 << 27,
 ) -> FactSignals:
     """Signals of all facts of a sampler, in the order of their numbers: one pass before training.
 
@@ -200,10 +210,12 @@ def fact_signals(
         index (NeighborIndex): Neighbours of the queries.
         temperature (float): Temperature of the distributions. (default: :obj:`1.0`)
         crossfit (bool): Whether the sampler's folds say which teachers to ask. (default: :obj:`False`)
+        workspace_bytes (int): Memory for soft labels. (default: :obj:`134217728`)
     """
     parts, order = [], []
-    device = ensemble.available.device
-    for batch in sampler:
+    device, size = ensemble.available.device, ensemble.available.size(0)
+    most = rows_within(workspace_bytes, ensemble.slabs, size)
+    for batch in (part for whole in sampler for _, part in whole.parts(most)):
         fold = row_folds(sampler, batch).to(device) if crossfit else None
         batch = batch.to(device)
         prob = ensemble.soften(batch.head, batch.relation, temperature, fold, "signals")

@@ -88,6 +88,6 @@ def fit_expert(
     config = DSoMConfig().teacher_fit if config is None else config
     config = config if epochs is None else replace(config, epochs=epochs)
     sampler = QuerySampler(data, batch_size=config.batch_size, max_facts=config.max_facts)
-    objective = CrossEntropyObjective(expert, config.n3, DTYPES[config.dtype])
+    objective = CrossEntropyObjective(expert, config.n3, DTYPES[config.dtype], config.workspace_bytes)
     fit_on_graph(expert, data, sampler, objective, config, "teacher", progress)
     return expert.freeze()

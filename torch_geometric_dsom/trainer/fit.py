@@ -40,6 +40,8 @@ class FitConfig:
         patience (int): Validations without a better MRR before training stops. (default: :obj:`4`)
         dtype (str): In which products with the entity table are computed, ``"float32"`` or ``"bfloat16"``, which takes
             half the time where the machine knows it; everything else stays float32. (default: :obj:`"float32"`)
+        workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts,
+            with the same loss. (default: :obj:`134217728`, 128 MiB)
 
     Raises:
         ConfigError: If a value is out of range.
@@ -54,9 +56,10 @@ class FitConfig:
     evaluate_every: int = 3
     patience: int = 4
     dtype: str = "float32"
+    workspace_bytes: int = 1 << 27
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "max_facts", "evaluate_every", "patience"):
+        for name in ("epochs", "batch_size", "max_facts", "evaluate_every", "patience", "workspace_bytes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if self.optimizer not in OPTIMIZERS:

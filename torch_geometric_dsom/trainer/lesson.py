@@ -183,14 +183,15 @@ def _learn(
 ) -> dict[str, float]:
     """One update on facts that have a row each."""
     ensemble = objective.ensemble
-    scored = objective.score(batch.head, batch.relation, "lesson")
+    scores = objective.scores(batch.head, batch.relation)
+    values = scores.values(use="lesson")
     teacher_logits = ensemble.ask(batch.head, batch.relation, fold, "lesson")
     ranked = None
     if lesson.reward == "rank":
-        ranked = filtered_probabilities(teacher_logits, scored.values, batch, lesson.known)
+        ranked = filtered_probabilities(teacher_logits, values, batch, lesson.known)
     prob = ensemble.softened_(teacher_logits, objective.temperature)
     groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, prob)
-    done = objective.look(scored, prob, batch, facts, groups, lesson.agent, "lesson")
+    done = objective.look(values, scores.query, prob, batch, facts, groups, lesson.agent, "lesson")
     if ranked is None:
         return update(lesson.agent, done.choice, _closed_form(lesson.reward, lesson.positive, batch, facts, done))
     teacher_prob, student_prob = ranked

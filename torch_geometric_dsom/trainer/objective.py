@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -20,9 +21,8 @@ from torch_geometric_dsom.loss import (
     mixed_kd_weights,
     part_labels,
     view_student,
-    with_gradient,
 )
-from torch_geometric_dsom.nn import Scorer, Workspace, product
+from torch_geometric_dsom.nn import Scorer, Workspace, rows_within
 from torch_geometric_dsom.sampler import (
     QueryBatch,
     QuerySampler,
@@ -35,23 +35,8 @@ from torch_geometric_dsom.sampler import (
     teacher_signals,
 )
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
-
-
-class Scored(NamedTuple):
-    """What a model says of a batch of queries.
-
-    Args:
-        values (Tensor): Logits without a graph, ``[Q, N]``; memory that the next batch uses again, and that whoever
-            computes a loss may overwrite.
-        query (Tensor): Query vectors, ``[Q, D]``; no columns where the model has no such thing.
-        table (Tensor, optional): The entity vectors, where the model has them.
-        logits (Tensor, optional): Logits with their graph, where they are more than the product of the two.
-    """
-
-    values: Tensor
-    query: Tensor
-    table: Tensor | None
-    logits: Tensor | None
+from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.scores import Scores
 
 
 class CrossEntropyObjective:
@@ -65,72 +50,56 @@ class CrossEntropyObjective:
         n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
         dtype (torch.dtype, optional): In which products with the entity table are computed, such as
             ``torch.bfloat16``; that of the model if :obj:`None`.
+        workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts.
+            (default: :obj:`134217728`)
 
     Raises:
         ConfigError: If a penalty is asked of a model that has none.
     """
 
-    def __init__(self, model: TailScorer, n3: float = 0.0, dtype: torch.dtype | None = None) -> None:
+    slabs = 2  # tensors [Q, N] at once
+
+    def __init__(
+        self,
+        model: TailScorer,
+        n3: float = 0.0,
+        dtype: torch.dtype | None = None,
+        workspace_bytes: int = FitConfig.workspace_bytes,
+    ) -> None:
         if n3 > 0 and not isinstance(model, Scorer):
             raise ConfigError(f"n3: expected 0 for a {type(model).__name__}, which has no such penalty, got {n3}")
         self.model = model
         self.n3 = n3
         self.dtype = dtype
+        self.workspace_bytes = workspace_bytes
         self.memory = Workspace()
 
-    def score(self, head: Tensor, relation: Tensor, use: str = "facts") -> Scored:
-        """What the model says of queries.
+    def scores(self, head: Tensor, relation: Tensor) -> Scores:
+        """What the model says of queries ``(head, relation)``."""
+        return Scores(self.model, head, relation, self.memory, self.dtype)
 
-        Args:
-            head (Tensor): Query entities, ``[Q]``, int64.
-            relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
-            use (str): Name of the memory for the values. (default: :obj:`"facts"`)
-        """
-        model, logits, table = self.model, None, None
-        if isinstance(model, Scorer):
-            table = model.entity_table()
-            query = model.query(head, relation, table)
-            if model.interaction.is_product:
-                values = self.memory.room(f"{use}/values", (query.size(0), table.size(0)), query)
-                product(query.detach(), table.detach().T, self.dtype, out=values)
-                return Scored(values, query, table, None)
-            logits = model.score(query, table)
-        else:
-            logits = model.score_tails(head, relation)
-            query = logits.new_empty(head.numel(), 0)
-        values = self.memory.room(f"{use}/values", tuple(logits.shape), logits).copy_(logits.detach())
-        return Scored(values, query, table, logits)
+    def parts(self, scores: Scores, batch: QueryBatch) -> Iterator[tuple[slice, QueryBatch]]:
+        """A batch in parts for which there is memory."""
+        if scores.logits is not None:  # these exist all at once anyway
+            return batch.parts(batch.head.numel())
+        return batch.parts(rows_within(self.workspace_bytes, self.slabs, scores.num_entities))
 
-    def carry(self, value: Tensor, scored: Scored, gradient: Tensor) -> Tensor:
-        """A value with its gradient with respect to the logits, carried to what the logits are made of.
-
-        Args:
-            value (Tensor): A scalar.
-            scored (Scored): What the model said.
-            gradient (Tensor): ``[Q, N]``; its memory may be used again.
-        """
-        if scored.logits is not None:
-            return with_gradient(value, [(scored.logits, gradient.clone())])
-        assert scored.table is not None
-        query, table = scored.query, scored.table
-        pairs = [
-            (query, product(gradient, table.detach(), self.dtype)),
-            (table, product(gradient.T, query.detach(), self.dtype)),
-        ]
-        return with_gradient(value, pairs)
-
-    def penalty(self, scored: Scored, batch: QueryBatch) -> Tensor | float:
+    def penalty(self, scores: Scores, batch: QueryBatch) -> Tensor | float:
         """The weighted N3 penalty of the facts of a batch."""
         if self.n3 == 0 or not isinstance(self.model, Scorer):
             return 0.0
         head, relation = batch.head[batch.row], batch.relation[batch.row]
-        return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scored.table)
+        return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scores.table)
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch."""
-        scored = self.score(batch.head, batch.relation)
-        value = grouped_cross_entropy_(scored.values, batch.row, batch.target, scale=batch.weight)
-        return self.carry(batch.weight * value, scored, scored.values) + self.penalty(scored, batch), {}
+        scores = self.scores(batch.head, batch.relation)
+        loss = scores.query.new_zeros(())
+        for rows, part in self.parts(scores, batch):
+            values = scores.values(rows)
+            loss = loss + part.weight * grouped_cross_entropy_(values, part.row, part.target, scale=part.weight)
+            scores.learn(values, rows)
+        return scores.carry(loss) + self.penalty(scores, batch), {}
 
 
 class Distilled(NamedTuple):
@@ -189,6 +158,9 @@ class DistillationObjective(CrossEntropyObjective):
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
         dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
             :obj:`None`.
+        workspace_bytes (int): Memory for logits, soft labels and what is made of them; a batch that needs more is
+            computed in parts, and an agent that learns from training facts learns from each part.
+            (default: :obj:`134217728`)
     """
 
     def __init__(
@@ -210,8 +182,9 @@ class DistillationObjective(CrossEntropyObjective):
         unlabelled_agent: TeacherSampler | RuleSampler | None = None,
         n3: float = 0.0,
         dtype: torch.dtype | None = None,
+        workspace_bytes: int = FitConfig.workspace_bytes,
     ) -> None:
-        super().__init__(model, n3, dtype)
+        super().__init__(model, n3, dtype, workspace_bytes)
         self.ensemble = ensemble
         self.sampler = sampler
         self.facts = facts
@@ -227,31 +200,44 @@ class DistillationObjective(CrossEntropyObjective):
         self.unlabelled = unlabelled
         self.unlabelled_share = unlabelled_share
         self.unlabelled_agent = unlabelled_agent if unlabelled_agent is not None else agent
+        self.slabs = 3 + ensemble.slabs  # logits, what of them lies outside groups, a copy
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch; the agent learns on the way."""
         logs = {} if self.lesson is None else self.lesson.before(self)
         if not self.index.per_query:
             batch = batch.ungrouped()
-        scored = self.score(batch.head, batch.relation)
-        assert self.facts is not None
-        facts = self.facts.rows(batch.fact)
-        prob = self.ensemble.soften(batch.head, batch.relation, self.temperature, self.folds(batch), "facts")
-        groups = self.ensemble.groups(self.index, batch.head, batch.relation, self._target(batch), prob)
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
-        done, ce, kd, gradient = self._learn_from(scored, prob, batch, facts, groups, self.agent, gamma, True)
-        loss = self.carry(batch.weight * (ce + gamma * kd), scored, gradient) + self.penalty(scored, batch)
-        if self.lesson is not None:
-            logs |= self.lesson.after(self, batch, facts, done)
-        rates = done.choice.action.float().mean(dim=0).tolist()
-        logs |= {"ce": ce.item(), "kd": kd.item(), "gamma": gamma}
-        logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
-        logs["select/none"] = 1.0 - done.choice.weight.mean().item()
+        scores = self.scores(batch.head, batch.relation)
+        loss, sums = scores.query.new_zeros(()), dict[str, float]()
+        for rows, part in self.parts(scores, batch):
+            value, found = self._distil(scores, rows, part, gamma)
+            loss = loss + part.weight * value
+            for name, number in found.items():
+                sums[name] = sums.get(name, 0.0) + part.weight / batch.weight * number
+        loss = scores.carry(loss) + self.penalty(scores, batch)
+        logs |= {**sums, "gamma": gamma}
         if self.unlabelled is not None:
             free = self._unlabelled(max(1, round(self.unlabelled_share * len(batch.head))), gamma)
             logs["kd_unlabelled"] = free.item()
             loss = loss + gamma * free
         return loss, logs
+
+    def _distil(self, scores: Scores, rows: slice, part: QueryBatch, gamma: float) -> tuple[Tensor, dict[str, float]]:
+        """Distils on facts, a part of a batch; the loss without penalty, and what to log."""
+        assert self.facts is not None
+        facts, values = self.facts.rows(part.fact), scores.values(rows)
+        prob = self.ensemble.soften(part.head, part.relation, self.temperature, self.folds(part), "facts")
+        groups = self.ensemble.groups(self.index, part.head, part.relation, self._target(part), prob)
+        query = scores.query[rows]
+        done, ce, kd, gradient = self._learn_from(values, query, prob, part, facts, groups, self.agent, gamma, True)
+        scores.learn(gradient, rows)
+        logs = {} if self.lesson is None else self.lesson.after(self, part, facts, done)
+        rates = done.choice.action.float().mean(dim=0).tolist()
+        logs |= {"ce": ce.item(), "kd": kd.item()}
+        logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
+        logs["select/none"] = 1.0 - done.choice.weight.mean().item()
+        return ce + gamma * kd, logs
 
     def _target(self, batch: QueryBatch) -> Tensor | None:
         """The gold answers, where groups are made of them."""
@@ -263,7 +249,8 @@ class DistillationObjective(CrossEntropyObjective):
 
     def look(
         self,
-        scored: Scored,
+        values: Tensor,
+        query: Tensor,
         prob: Tensor,
         batch: QueryBatch,
         facts: FactSignals,
@@ -274,7 +261,8 @@ class DistillationObjective(CrossEntropyObjective):
         """Lets an agent pick sets for the facts of a batch.
 
         Args:
-            scored (Scored): What the student says of the queries; its values are overwritten.
+            values (Tensor): The student's logits, ``[Q, N]``; overwritten.
+            query (Tensor): The student's query vectors, ``[Q, D]``.
             prob (Tensor): Softened distributions of the teachers, ``[Q, K, N]``; overwritten.
             batch (QueryBatch): The facts.
             facts (FactSignals): Signals of the facts.
@@ -283,14 +271,13 @@ class DistillationObjective(CrossEntropyObjective):
             use (str): Name of the memory. (default: :obj:`"facts"`)
         """
         labels = part_labels(prob, groups, self.temperature)
-        room = self.memory.room(f"{use}/outside", tuple(scored.values.shape), scored.values)
-        view = view_student(scored.values, labels, room)
+        view = view_student(values, labels, self.memory.room(f"{use}/outside", tuple(values.shape), values))
         row = batch.row
         if self.per_query and agent is self.agent:
             first = _first_facts(row, batch.head.numel())
-            choice = self._choose(scored.query, view, batch, facts.rows(first), row[first], agent).rows(row)
+            choice = self._choose(query, view, batch, facts.rows(first), row[first], agent).rows(row)
         else:
-            choice = self._choose(scored.query, view, batch, facts, row, agent)
+            choice = self._choose(query, view, batch, facts, row, agent)
         return Distilled(choice, view, labels)
 
     def _choose(
@@ -311,7 +298,8 @@ class DistillationObjective(CrossEntropyObjective):
 
     def _learn_from(
         self,
-        scored: Scored,
+        values: Tensor,
+        query: Tensor,
         prob: Tensor,
         batch: QueryBatch,
         facts: FactSignals,
@@ -322,11 +310,11 @@ class DistillationObjective(CrossEntropyObjective):
     ) -> tuple[Distilled, Tensor, Tensor, Tensor]:
         """What was picked, cross-entropy, distillation loss, and the gradient of the former plus gamma the latter."""
         row, target = batch.row, batch.target
-        loss, values = self.loss, scored.values
+        loss = self.loss
         plain = isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize
         together = plain and self.temperature == 1.0  # one softmax then serves both
         raw = None if together else self.memory.room("raw", tuple(values.shape), values).copy_(values)
-        done = self.look(scored, prob, batch, facts, groups, agent)
+        done = self.look(values, query, prob, batch, facts, groups, agent)
         ce = values.new_zeros(())
         if isinstance(loss, NeighborDecoupledKDLoss) and plain:
             weights = mixed_kd_weights(done.labels, row, done.choice.mixture, loss.alpha, loss.beta, loss.omega)
@@ -362,14 +350,19 @@ class DistillationObjective(CrossEntropyObjective):
         head, relation = (x.to(self.ensemble.available.device) for x in self.unlabelled.sample(number))
         row = torch.arange(number, device=head.device)
         batch = QueryBatch(head, relation, row, row, row)
-        prob = self.ensemble.soften(head, relation, self.temperature, None, "facts")
-        favourite = self.ensemble.favourites(prob, head)
-        groups = self.ensemble.groups(self.index, head, relation, favourite, prob)
-        signals = teacher_signals(prob, row, favourite, groups)
-        facts = FactSignals(signals, favourite, signals.log_prob)
-        scored = self.score(head, relation)
-        _, _, kd, gradient = self._learn_from(scored, prob, batch, facts, groups, self.unlabelled_agent, 1.0, False)
-        return self.carry(kd, scored, gradient)
+        scores = self.scores(head, relation)
+        loss = scores.query.new_zeros(())
+        for rows, part in self.parts(scores, batch):
+            prob = self.ensemble.soften(part.head, part.relation, self.temperature, None, "facts")
+            favourite = self.ensemble.favourites(prob, part.head)
+            groups = self.ensemble.groups(self.index, part.head, part.relation, favourite, prob)
+            signals = teacher_signals(prob, part.row, favourite, groups)
+            facts, values = FactSignals(signals, favourite, signals.log_prob), scores.values(rows)
+            query, agent = scores.query[rows], self.unlabelled_agent
+            _, _, kd, gradient = self._learn_from(values, query, prob, part, facts, groups, agent, 1.0, False)
+            scores.learn(gradient, rows)
+            loss = loss + part.weight * kd
+        return scores.carry(loss)
 
 
 def _first_facts(row: Tensor, num_rows: int) -> Tensor:

@@ -101,10 +101,10 @@ def selection_shares(
     for batch in sampler:
         batch = batch.to(device)
         one = signals.rows(batch.fact)
-        scored = objective.score(batch.head, batch.relation)
+        scores = objective.scores(batch.head, batch.relation)
         prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
         groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
-        choice = objective.look(scored, prob, batch, one, groups, objective.agent).choice
+        choice = objective.look(scores.values(), scores.query, prob, batch, one, groups, objective.agent).choice
         actions.append(choice.action)
         kinds.append(batch.relation % len(relations))
     action, kind = torch.cat(actions).float(), torch.cat(kinds)

@@ -13,7 +13,7 @@ from torch_geometric.utils import degree
 from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, modalities, split_triples
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
-from torch_geometric_dsom.nn import Scorer
+from torch_geometric_dsom.nn import Scorer, rows_within
 from torch_geometric_dsom.sampler import (
     ConfidenceSampler,
     QuerySampler,
@@ -166,9 +166,8 @@ def make_lesson(
     known = KnownAnswers.from_data(data, ("train", "val"))
     if not held_out:
         return TrainingLesson(agent, config.reward, config.positive_reward, known)
-    sampler = QuerySampler(
-        split_triples(data, "val"), data.num_relations, HELD_OUT_BATCH, max_facts=1, generator=generator
-    )
+    size = min(HELD_OUT_BATCH, rows_within(config.student_fit.workspace_bytes, 3 + ensemble.slabs, data.num_nodes))
+    sampler = QuerySampler(split_triples(data, "val"), data.num_relations, size, max_facts=1, generator=generator)
     signals = fact_signals(ensemble, sampler, index, temperature)
     return HeldOutLesson(agent, sampler, signals, config.reward, config.positive_reward, known)
 
@@ -207,7 +206,8 @@ def make_objective(
     if train:
         folds = sampler.fold[: sampler.num_facts // 2]
         facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds)
-        signals = fact_signals(ensemble, facts, index, temperature, crossfit=bool(ensemble.fold_teachers))
+        budget = config.student_fit.workspace_bytes
+        signals = fact_signals(ensemble, facts, index, temperature, bool(ensemble.fold_teachers), budget)
         lesson = make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out"))
     return DistillationObjective(
         student,
@@ -229,4 +229,5 @@ def make_objective(
         else None,
         n3=config.student_fit.n3,
         dtype=DTYPES[config.student_fit.dtype],
+        workspace_bytes=config.student_fit.workspace_bytes,
     )

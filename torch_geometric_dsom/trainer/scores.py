@@ -1,0 +1,116 @@
+"""What a model says of queries, some of them at a time, and the way back for the gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.loss import with_gradient
+from torch_geometric_dsom.nn import Scorer, Workspace, product
+
+Rows = slice | None
+
+
+class Scores:
+    """Logits of a model for some queries, and the gradient that comes back.
+
+    Where the logits are the product of queries and entity table, they are computed for the rows that are asked for and
+    never exist all at once; the gradient is carried to queries and table as it comes. Other models are scored at once.
+
+    Args:
+        model (Scorer or TailScorer): The model.
+        head (Tensor): Query entities, ``[Q]``, int64.
+        relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
+        memory (Workspace): Where logits are computed.
+        dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
+            :obj:`None`.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric_dsom.nn import DistMult, Workspace
+        >>> model = DistMult(num_entities=4, num_relations=1, rank=2)
+        >>> scores = Scores(model, torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1]), Workspace())
+        >>> for rows in (slice(0, 2), slice(2, 3)):  # the sum of squares
+        ...     scores.learn(2 * scores.values(rows), rows)
+        >>> scores.carry(torch.tensor(0.0)).backward()
+        >>> model.entity.grad.shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(
+        self, model: TailScorer, head: Tensor, relation: Tensor, memory: Workspace, dtype: torch.dtype | None = None
+    ) -> None:
+        self.memory = memory
+        self.dtype = dtype
+        self.table: Tensor | None = None
+        self.logits: Tensor | None = None  # with their graph
+        self._gradients: list[Tensor] = []
+        if isinstance(model, Scorer):
+            self.table = model.entity_table()
+            self.query = model.query(head, relation, self.table)
+            if not model.interaction.is_product:
+                self.logits = model.score(self.query, self.table)
+        else:
+            self.logits = model.score_tails(head, relation)
+            self.query = self.logits.new_empty(head.numel(), 0)
+
+    @property
+    def num_entities(self) -> int:
+        """Number of entities :math:`N`."""
+        return (self.table if self.logits is None else self.logits.T).size(0)  # type: ignore[union-attr]
+
+    def values(self, rows: Rows = None, use: str = "facts") -> Tensor:
+        """Logits without a graph, ``[rows, N]``; memory that the next call uses again, and that may be overwritten.
+
+        Args:
+            rows (slice, optional): Which queries; all if :obj:`None`.
+            use (str): Name of the memory. (default: :obj:`"facts"`)
+        """
+        rows = slice(None) if rows is None else rows
+        query = self.query[rows].detach()
+        like = query if self.logits is None else self.logits
+        out = self.memory.room(f"{use}/values", (query.size(0), self.num_entities), like)
+        if self.logits is not None:
+            return out.copy_(self.logits[rows].detach())
+        assert self.table is not None
+        return product(query, self.table.detach().T, self.dtype, out=out)
+
+    @torch.no_grad()
+    def learn(self, gradient: Tensor, rows: Rows = None) -> None:
+        """Takes a gradient with respect to logits; those of all calls add up.
+
+        Args:
+            gradient (Tensor): ``[rows, N]``; its memory may be used again.
+            rows (slice, optional): Of which queries; all if :obj:`None`.
+        """
+        rows = slice(None) if rows is None else rows
+        if self.logits is not None:
+            if not self._gradients:
+                self._gradients = [torch.zeros_like(self.logits)]
+            self._gradients[0][rows] += gradient
+            return
+        assert self.table is not None
+        query, table = self.query.detach(), self.table.detach()
+        first = not self._gradients
+        if first:
+            self._gradients = [torch.zeros_like(query), torch.empty_like(table)]
+        to_query, to_table = self._gradients
+        to_query[rows] += product(gradient, table, self.dtype)
+        if first:
+            product(gradient.T, query[rows], self.dtype, out=to_table)
+        elif self.dtype is None:
+            to_table.addmm_(gradient.T, query[rows])
+        else:
+            to_table += product(gradient.T, query[rows], self.dtype)
+
+    def carry(self, value: Tensor) -> Tensor:
+        """A value whose gradient is what was taken since the last call, differentiable.
+
+        Args:
+            value (Tensor): A scalar.
+        """
+        gradients, self._gradients = self._gradients, []
+        tensors = [self.logits] if self.logits is not None else [self.query, self.table]
+        pairs = [(x, g) for x, g in zip(tensors, gradients, strict=True) if x is not None and x.requires_grad]
+        return with_gradient(value, pairs)
