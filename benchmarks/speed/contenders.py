@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, split_triples, with_inverses
 from torch_geometric_dsom.evaluation import evaluate
-from torch_geometric_dsom.loss import NeighborDecoupledKDLoss, neighbor_decoupled_kd_loss
+from torch_geometric_dsom.loss import NeighborDecoupledKDLoss, neighbor_decoupled_kd_terms
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, complex_query, fast_matmul, n3_penalty
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, StaticSampler, TeacherSampler, combine_logits
 from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
@@ -156,7 +156,7 @@ class Bare:
 
 
 class Straightforward(Bare):
-    """Distillation as one would write it down: the public loss with dense masks, a row a fact, PyTorch as it comes."""
+    """Distillation as one would write it down: the loss on dense masks, a row a fact, PyTorch as it comes."""
 
     precision = False
 
@@ -173,7 +173,8 @@ class Straightforward(Bare):
             mask = self.index.rows(h, r, t).dense(self.size)
             if not self.each:
                 logits = combine_logits(logits, torch.ones(len(h), len(self.teachers), dtype=torch.bool)).unsqueeze(0)
-        return torch.stack([neighbor_decoupled_kd_loss(scores, soft, mask) for soft in logits]).mean()
+        terms = [neighbor_decoupled_kd_terms(scores, soft, mask) for soft in logits]
+        return torch.stack([(term.neighbors + term.rest).mean() for term in terms]).mean()
 
 
 def pykeen_training(data: Data, part: Slice) -> tuple[Run, int]:

@@ -10,7 +10,7 @@ from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data.groups import GroupRows
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.loss.common import group_sizes, log_inside
+from torch_geometric_dsom.loss.parted import part_logits
 
 
 class SoftLabels(NamedTuple):
@@ -130,25 +130,14 @@ def view_student(student_logits: Tensor, labels: SoftLabels, room: Tensor | None
         labels (SoftLabels): Soft labels of the same queries.
         room (Tensor, optional): Memory for :obj:`StudentView.outside`, ``[Q, N]``; fresh memory if :obj:`None`.
     """
-    groups, s = labels.groups, student_logits
-    where = (groups.row, groups.entity)
+    s = student_logits
     if labels.temperature != 1.0:
         s.div_(labels.temperature)
     s.sub_(s.amax(dim=-1, keepdim=True))
     room = torch.empty_like(s) if room is None else room
     near, rest = _expectations(s, labels, room)
-    pairs, size = s[where], group_sizes(groups, s)
-    whole, empty = size == s.size(-1), size == 0
-    # Groups that hold everything stay finite; what comes of them is multiplied by zero.
-    s.index_put_(where, pairs.masked_fill(~whole[groups.row], -torch.inf))
-    top = s.amax(dim=-1)
-    torch.softmax(s, dim=-1, out=room)
-    s.index_put_(where, pairs)
-    log_rest = (top - room.amax(dim=-1).log()).masked_fill(whole, 0.0)
-    log_near = log_inside(pairs, groups, empty)
-    both = torch.logaddexp(log_near, log_rest)
-    log_all = torch.where(whole, log_near, torch.where(empty, log_rest, both))
-    return StudentView(s, room, pairs, near, rest, log_all, log_near, log_rest, whole)
+    of = part_logits(s, labels.groups, room)
+    return StudentView(s, room, of.pairs, near, rest, of.log_all, of.log_near, of.log_rest, of.whole)
 
 
 def _expectations(values: Tensor, labels: SoftLabels, room: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from torch_geometric_dsom.loss.common import (
     outside,
     reduce,
 )
+from torch_geometric_dsom.loss.decoupled_kernel import Form, decoupled_kd_rows, sparse_groups
 from torch_geometric_dsom.loss.standardize import standardize_logits
 
 
@@ -145,6 +146,8 @@ def neighbor_decoupled_kd_loss(
     :math:`\omega = 1, \alpha = P_N^T, \beta = P_O^T` form B, is plain distillation. A group that holds every entity has
     no rest, an empty one no inside: those terms are zero.
 
+    For frozen teachers and sparse groups the gradient is made together with the value.
+
     Args:
         student_logits (Tensor): ``[B, N]``; half floats are computed in float32.
         teacher_logits (Tensor): ``[B, N]``; gradients flow into it where it asks for them.
@@ -179,13 +182,30 @@ def neighbor_decoupled_kd_loss(
         0.34
     """
     _check_weights(alpha, omega)
-    terms = neighbor_decoupled_kd_terms(student_logits, teacher_logits, groups, temperature, standardize)
+    check_temperature(temperature)
+    check_logits(student_logits, teacher_logits, groups, needs_groups=True)
+    s, t = as_float(student_logits), as_float(teacher_logits)
+    if standardize:
+        s, t = standardize_logits(s), standardize_logits(t)
+    form = Form(alpha, beta, omega, temperature)
+    pairs = sparse_groups(s, t, groups)
+    if pairs is None:
+        loss = _plain_rows(s, t, groups, form)
+    else:
+        loss = decoupled_kd_rows(s, t, pairs, form, lambda logits: _plain_rows(logits, t, pairs, form))
+    return reduce(loss, weight, reduction)
+
+
+def _plain_rows(student: Tensor, teacher: Tensor, groups: GroupRows | Tensor, form: Form) -> Tensor:
+    """The loss of each query in plain operations, ``[B]``."""
+    alpha, beta, omega, temperature = form
+    terms = neighbor_decoupled_kd_terms(student, teacher, groups, temperature)
     loss = (terms.rest_mass if beta is None else beta) * terms.rest
     if omega is not None:
         loss = loss + omega * terms.masses + (terms.neighbor_mass if alpha is None else alpha) * terms.inside
     elif alpha is not None:
         loss = loss + alpha * terms.neighbors
-    return reduce(temperature**2 * loss, weight, reduction)
+    return temperature**2 * loss
 
 
 class NeighborDecoupledKDLoss(nn.Module):
