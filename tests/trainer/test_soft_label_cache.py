@@ -39,6 +39,41 @@ def test_budget_is_kept_and_strangers_have_no_place():
     assert slot.tolist() == [0, 2, -1, -1, -1, -1]
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_the_largest_are_kept_and_the_rest_is_spread(tmp_path, mapped):
+    folder = tmp_path if mapped else None
+    cache = SoftLabelCache(torch.tensor([1, 4]), 1, 4, max_bytes=1 << 10, folder=folder, top_k=2)
+    assert cache.error == 0.0
+    cache.write(torch.tensor([1]), torch.tensor([[[0.5, 0.03125, 0.34375, 0.125]]]))
+    back = cache.read(torch.tensor([1]), torch.empty(1, 1, 4))
+    assert back[0, 0].tolist() == [0.5, 0.078125, 0.34375, 0.078125]
+    assert cache.error == pytest.approx(0.046875)  # half of what two entities are off by
+    cache.write(torch.tensor([0]), torch.tensor([[[0.5, 0.25, 0.125, 0.125]]]))
+    assert cache.error == pytest.approx(0.046875 / 2)
+    assert cache.num_bytes == 2 * 2 * 6
+
+
+def test_keeping_as_many_as_there_are_is_keeping_all():
+    cache = SoftLabelCache(torch.tensor([0]), K, N, max_bytes=1 << 10, top_k=N)
+    prob = distributions(1)
+    cache.write(torch.tensor([0]), prob)
+    assert torch.allclose(cache.read(torch.tensor([0]), torch.empty(K, 1, N)), prob, rtol=1e-3)
+    assert cache.top_k == 0
+
+
+def test_error_falls_with_what_is_kept():
+    prob, errors = distributions(6), []
+    for k in range(1, N):
+        cache = SoftLabelCache(torch.arange(6), K, N, max_bytes=1 << 10, top_k=k)
+        cache.write(torch.arange(6), prob)
+        back = cache.read(torch.arange(6), torch.empty(K, 6, N))
+        assert torch.allclose(back.sum(-1), torch.ones(K, 6), atol=2e-3)
+        errors.append(cache.error)
+        assert errors[-1] == pytest.approx((back - prob).abs().sum(-1).div(2).mean().item(), rel=1e-4)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-3
+
+
 def test_no_room_at_all(tmp_path):
     cache = SoftLabelCache(torch.arange(3), K, N, max_bytes=1, folder=tmp_path)
     assert cache.num_bytes == 0

@@ -98,6 +98,9 @@ class DSoMConfig:
             ``"none"``, ``"memory"``, or ``"mmap"``, in a file of the folder for temporary ones; in half precision.
             (default: :obj:`"memory"`)
         cache_bytes (int): Room for them; queries beyond it are computed anew. (default: :obj:`1073741824`, 1 GiB)
+        cache_top_k (int): How many probabilities of each distribution are kept, the rest spread evenly: many more
+            queries in the same room, and an error that the records of the epochs tell, ``cache_error``; all if 0.
+            (default: :obj:`0`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
 
@@ -138,6 +141,7 @@ class DSoMConfig:
     teacher_dtype: str = "float32"
     cache: str = "memory"
     cache_bytes: int = 1 << 30
+    cache_top_k: int = 0
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
@@ -152,7 +156,7 @@ class DSoMConfig:
                 raise ConfigError(f"{name}: expected zero, a positive number or None, got {getattr(self, name)}")
         if self.alpha is None and self.omega is None:
             raise ConfigError("alpha: expected a number where omega is None, got None")
-        for name in ("gamma", "warmup", "unlabelled", "teacher_hidden", "entropy_weight", "cache_bytes"):
+        for name in ("gamma", "warmup", "unlabelled", "teacher_hidden", "entropy_weight", "cache_bytes", "cache_top_k"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
         for name in ("temperature", "agent_lr"):

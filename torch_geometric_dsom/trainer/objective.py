@@ -217,6 +217,8 @@ class DistillationObjective(CrossEntropyObjective):
                 sums[name] = sums.get(name, 0.0) + part.weight / batch.weight * number
         loss = scores.carry(loss) + self.penalty(scores, batch)
         logs |= {**sums, "gamma": gamma}
+        if self.ensemble.cache is not None and self.ensemble.cache.top_k:
+            logs["cache_error"] = self.ensemble.cache.error
         if self.unlabelled is not None:
             free = self._unlabelled(max(1, round(self.unlabelled_share * len(batch.head))), gamma)
             logs["kd_unlabelled"] = free.item()

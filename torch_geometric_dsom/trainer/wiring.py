@@ -48,7 +48,7 @@ def make_cache(config: DSoMConfig, ensemble: Ensemble, sampler: QuerySampler) ->
     """Room for the soft labels of training queries, as the configuration says.
 
     Args:
-        config (DSoMConfig): Read for :obj:`cache` and :obj:`cache_bytes`.
+        config (DSoMConfig): Read for :obj:`cache` and what belongs to it.
         ensemble (Ensemble): The teachers.
         sampler (QuerySampler): Gives the training facts.
     """
@@ -58,7 +58,7 @@ def make_cache(config: DSoMConfig, ensemble: Ensemble, sampler: QuerySampler) ->
     keys = ensemble.key(facts[:, 0], facts[:, 1], folds).unique()
     folder = tempfile.gettempdir() if config.cache == "mmap" else None
     device, size = ensemble.available.device, ensemble.available.size(0)
-    return SoftLabelCache(keys, ensemble.num_teachers, size, config.cache_bytes, folder, device)
+    return SoftLabelCache(keys, ensemble.num_teachers, size, config.cache_bytes, folder, device, config.cache_top_k)
 
 
 def make_state(data: Data, names: Sequence[str], student: TailScorer) -> SelectionState:
