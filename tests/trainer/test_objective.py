@@ -13,6 +13,7 @@ from torch_geometric_dsom.loss import (
 )
 from torch_geometric_dsom.nn import ComplEx, TransE
 from torch_geometric_dsom.sampler import (
+    CandidateSampler,
     QuerySampler,
     SelectionState,
     StaticSampler,
@@ -138,6 +139,101 @@ def test_an_agent_learns_from_every_part(small_graph):
     objective(batch, epoch=1)
     assert sum(len(part) for part in rewarded) == batch.target.numel()
     assert len(rewarded) == 4
+
+
+@pytest.mark.parametrize("kind", ["head", "answers", "target", "none", "topk"])
+@pytest.mark.parametrize("top_k", [0, 3])
+def test_candidates_that_are_all_entities_change_nothing(small_graph, kind, top_k):
+    found = []
+    for candidates in (None, CandidateSampler(60, 60)):
+        objective, _, batch = build(small_graph, kind, unlabelled=True, gamma=0.5, n3=0.1)
+        objective.agent = objective.unlabelled_agent = StaticSampler(3)
+        objective.candidates, objective.top_k = candidates, top_k
+        loss, _ = objective(batch, epoch=4)
+        found.append((loss, *torch.autograd.grad(loss, (objective.model.entity, objective.model.relation))))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["head", "topk"])
+@pytest.mark.parametrize("loss", [NeighborDecoupledKDLoss(0.7, 1.3, 2.0), ListwiseKDLoss(temperature=2.0, k=4)])
+@pytest.mark.parametrize("name", ["complex", "transe"])
+def test_some_candidates_give_the_plain_loss_over_them(small_graph, kind, loss, name):
+    """Logits of both sides plus temperature times logarithmic weight; cross-entropy has temperature one."""
+    objective, agent, batch = build(small_graph, kind, gamma=0.5, loss=loss)
+    batch = next(batch.parts(2))[1]  # few enough to leave some entities out
+    if name == "transe":
+        objective.model = TransE(60, 3, 4, generator=generator())
+    objective.candidates = CandidateSampler(60, 9)
+    drawn = []
+    sample = objective.candidates.sample
+    objective.candidates.sample = lambda required: drawn.append(sample(required)) or drawn[-1]
+    student, ensemble = objective.model, objective.ensemble
+    got = torch.autograd.grad(objective(batch, epoch=4)[0], student.entity)[0]
+    some = drawn[0]
+    assert len(some.entity) < 60
+    assert some.log_weight.max() > 0.1
+
+    head, relation = batch.head[batch.row], batch.relation[batch.row]
+    weight = some.log_weight
+    logits = student.score_tails(head, relation)[:, some.entity]
+    theirs = teacher_logits(ensemble, head, relation)[..., some.entity]
+    action = agent.choice.action
+    soft = combine_logits(theirs + 2.0 * weight, action, 2.0)
+    if kind == "head":
+        mask = objective.index.rows(head, relation, batch.target).dense(60)[:, some.entity]
+    else:
+        prob = (theirs / 2.0).exp() / (weight.exp() * (theirs / 2.0).exp()).sum(-1, keepdim=True)
+        mean = torch.einsum("kbc,bk->bc", prob, ensemble.available[head].float())
+        mask = torch.zeros_like(mean, dtype=torch.bool).scatter_(1, mean.topk(10).indices, True)
+    kd = loss(logits + 2.0 * weight, soft, mask, action.any(-1).float())
+    ce = torch.nn.functional.cross_entropy(logits + weight, some.place(batch.target))
+    expected = torch.autograd.grad(batch.weight * (ce + 0.5 * kd), student.entity)[0]
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("reward", ["margin", "influence"])
+def test_rewards_of_training_facts_with_candidates(small_graph, reward):
+    objective, agent, batch = build(small_graph, reward=reward)
+    objective.candidates = CandidateSampler(60, 60)
+    objective(batch, epoch=4)
+    other, plain, _ = build(small_graph, reward=reward)
+    other(batch, epoch=4)
+    assert torch.allclose(agent.reward, plain.reward, atol=1e-5)
+
+
+def test_what_the_teachers_find_likely_is_among_the_candidates(small_graph):
+    objective, _, batch = build(small_graph, unlabelled=True)
+    facts = QuerySampler(small_graph, batch_size=13)
+    objective.facts = fact_signals(objective.ensemble, facts, objective.index, 2.0, best=5)
+    assert objective.facts.best.shape == (480, 5)
+    objective.candidates, objective.top_k = CandidateSampler(60, 1), 5
+    needed = []
+    sample = objective.candidates.sample
+    objective.candidates.sample = lambda required: needed.append(set(required.tolist())) or sample(required)
+    drawn = []
+    draw = objective.unlabelled.sample
+    objective.unlabelled.sample = lambda number: drawn.append(draw(number)) or drawn[-1]
+    objective(batch, epoch=4)
+    for queries, found in zip(((batch.head, batch.relation), drawn[0]), needed, strict=True):
+        prob = objective.ensemble.soften(*queries, 2.0)
+        mean = (prob * objective.ensemble.available[queries[0]].unsqueeze(-1)).sum(1)
+        assert set(mean.topk(5).indices.flatten().tolist()) <= found
+    assert set(batch.target.tolist()) <= needed[0]
+
+
+@pytest.mark.parametrize("name", ["complex", "transe", "table"])
+def test_cross_entropy_over_candidates(small_graph, name):
+    batch = next(iter(QuerySampler(small_graph, batch_size=20)))
+    model = {"complex": ComplEx, "transe": TransE, "table": ComplEx}[name](60, 3, 4, generator=generator())
+    scored = SimpleNamespace(score_tails=model.score_tails) if name == "table" else model
+    some = CandidateSampler(60, 7, generator()).sample(batch.target)
+    objective = CrossEntropyObjective(scored, candidates=CandidateSampler(60, 7, generator()))
+    loss, _ = objective(batch, 1)
+    logits = model.score_tails(batch.head[batch.row], batch.relation[batch.row], some.entity) + some.log_weight
+    expected = batch.weight * torch.nn.functional.cross_entropy(logits, some.place(batch.target))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    got, plain = (torch.autograd.grad(value, model.entity)[0] for value in (loss, expected))
+    assert torch.allclose(got, plain, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["complex", "transe", "table"])

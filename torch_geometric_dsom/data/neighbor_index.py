@@ -92,9 +92,7 @@ class NeighborIndex:
             if scores is None or scores.shape != (head.numel(), self.num_nodes):
                 came = "None" if scores is None else str(list(scores.shape))
                 raise ConfigError(f"scores: expected [{head.numel()}, {self.num_nodes}] for kind 'topk', got {came}")
-            best = scores.topk(min(self.k, self.num_nodes), dim=-1, sorted=False).indices
-            row = torch.arange(head.numel(), device=best.device).repeat_interleave(best.size(1))
-            return GroupRows(row, best.flatten(), head.numel())
+            return self.best(scores)
         if tail is None:
             if not self.per_query:
                 raise ConfigError(f"tail: expected the targets for kind '{self.kind}', got None")
@@ -108,6 +106,12 @@ class NeighborIndex:
         row, neighbor = self._neighbors.rows(self._query(head, rel) if self.kind == "answers" else key)
         other = neighbor != tail[row]  # the target of each row is added once, neighbour or not
         return GroupRows(torch.cat([row[other], each]), torch.cat([neighbor[other], tail]), head.numel())
+
+    def best(self, scores: Tensor) -> GroupRows:
+        """The :math:`k` columns with the highest scores as groups, ``[B, C]``."""
+        best = scores.topk(min(self.k, scores.size(1)), dim=-1, sorted=False).indices
+        row = torch.arange(scores.size(0), device=best.device).repeat_interleave(best.size(1))
+        return GroupRows(row, best.flatten(), scores.size(0))
 
     def to(self, device: torch.device | str) -> NeighborIndex:
         """Moves the index to a device, in place."""

@@ -22,22 +22,31 @@ class TailScorer(Protocol):
 
 @torch.no_grad()
 def score_into(
-    scorer: Scorer, head: Tensor, rel: Tensor, table: Tensor, out: Tensor, narrow: Tensor | None = None
+    scorer: Scorer,
+    head: Tensor,
+    rel: Tensor,
+    table: Tensor,
+    out: Tensor,
+    narrow: Tensor | None = None,
+    candidates: Tensor | None = None,
 ) -> Tensor:
-    """Scores of all entities, written where they belong.
+    """Scores of entities, written where they belong.
 
     Args:
         scorer (Scorer): Who scores.
         head (Tensor): Query entities, ``[B]``, int64.
         rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
         table (Tensor): Its entity table, ``[N, entity_dim]``.
-        out (Tensor): Memory for the scores, ``[B, N]``.
+        out (Tensor): Memory for the scores, ``[B, N]`` or ``[B, C]``.
         narrow (Tensor, optional): The entity table in a narrower dtype, in which products are computed then.
+        candidates (Tensor, optional): Entities to score, ``[C]``, int64; all of them if :obj:`None`.
 
     Returns:
         Tensor: :obj:`out`.
     """
     query = scorer.query(head, rel, table)
+    if candidates is not None:
+        table, narrow = table[candidates], None if narrow is None else narrow[candidates]
     if not scorer.interaction.is_product:
         return out.copy_(scorer.score(query, table))
     if narrow is not None:

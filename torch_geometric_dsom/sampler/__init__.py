@@ -1,5 +1,6 @@
 """Samplers: of queries, and of the teachers to learn from."""
 
+from torch_geometric_dsom.sampler.candidates import ALL, Candidates, CandidateSampler
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
 from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy, CategoricalPolicy, bernoulli_entropy
@@ -27,8 +28,11 @@ from torch_geometric_dsom.sampler.teacher_sampler import TeacherSampler, counter
 from torch_geometric_dsom.sampler.unlabelled import UnlabelledSampler
 
 __all__ = [
+    "ALL",
     "POLICIES",
     "BernoulliPolicy",
+    "CandidateSampler",
+    "Candidates",
     "CategoricalPolicy",
     "ConfidenceSampler",
     "QueryBatch",

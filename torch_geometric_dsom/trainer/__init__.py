@@ -2,10 +2,11 @@
 
 from torch_geometric_dsom.trainer.compare import Comparison, compare
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
-from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
+from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
 

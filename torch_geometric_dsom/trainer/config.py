@@ -30,6 +30,7 @@ NAMES = {
     "teacher_scorer": tuple(SCORERS),
     "teacher_dtype": tuple(DTYPES),
     "cache": ("none", "memory", "mmap"),
+    "candidates": ("all", "sampled", "topk"),
 }
 
 
@@ -101,6 +102,14 @@ class DSoMConfig:
         cache_top_k (int): How many probabilities of each distribution are kept, the rest spread evenly: many more
             queries in the same room, and an error that the records of the epochs tell, ``cache_error``; all if 0.
             (default: :obj:`0`)
+        candidates (str): The entities in the softmax of a batch: ``"all"``, exact; ``"sampled"``: those that the batch
+            names, and others drawn to stand for the rest; ``"topk"``: also what the teachers find likely. For graphs of
+            more than 100,000 entities; how far the loss is off, see
+            :class:`~torch_geometric_dsom.sampler.Candidates`. Evaluation is exact always, soft labels of candidates are
+            not cached, and where there are no teachers, ``"topk"`` is ``"sampled"``. (default: :obj:`"all"`)
+        num_candidates (int): How many entities are drawn for each batch. (default: :obj:`8192`)
+        candidate_top_k (int): How many of the answers that the teachers find likely are taken for each query with
+            ``"topk"``. (default: :obj:`64`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
 
@@ -142,10 +151,13 @@ class DSoMConfig:
     cache: str = "memory"
     cache_bytes: int = 1 << 30
     cache_top_k: int = 0
+    candidates: str = "all"
+    num_candidates: int = 8192
+    candidate_top_k: int = 64
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("rank", "top_k"):
+        for name in ("rank", "top_k", "num_candidates", "candidate_top_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         for name in ("student_dropout", "teacher_dropout"):
@@ -170,6 +182,8 @@ class DSoMConfig:
         if self.selection not in SELECTIONS and not self.selection.startswith(SINGLE):
             expected = [*SELECTIONS, f"{SINGLE}<name>"]
             raise ConfigError(f"selection: expected one of {expected}, got '{self.selection}'")
+        if self.candidates != "all" and self.reward == "lookahead":
+            raise ConfigError(f"candidates: expected 'all' with reward 'lookahead', got '{self.candidates}'")
         if self.credit == "counterfactual" and (self.policy, self.gradient) != ("bernoulli", "reinforce"):
             raise ConfigError(
                 f"credit: 'counterfactual' expects bernoulli and reinforce, got {self.policy} and {self.gradient}"

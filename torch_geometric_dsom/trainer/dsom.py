@@ -20,13 +20,14 @@ from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, product_of
 from torch_geometric_dsom.sampler import QuerySampler, RuleSampler, TeacherSampler, random_folds
 from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
+from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
-from torch_geometric_dsom.trainer.objective import CrossEntropyObjective, DistillationObjective
+from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
-from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_objective, make_state
+from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
 
 
 class DSoMTrainer:
@@ -155,10 +156,8 @@ class DSoMTrainer:
         experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
         for name, expert in experts.items():
             config = self.config.structure_fit if name == STRUCTURE else self.config.teacher_fit
-            objective = CrossEntropyObjective(
-                expert.to(self.device), config.n3, DTYPES[config.dtype], config.workspace_bytes
-            )
             phase = f"{prefix}teacher/{name}"
+            objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
         if len(experts) > 1:
@@ -191,7 +190,7 @@ class DSoMTrainer:
         self._check(data)
         self.baseline = self._new_student(data, "student").to(self.device)
         config = self._student_config(epochs)
-        objective = CrossEntropyObjective(self.baseline, config.n3, DTYPES[config.dtype], config.workspace_bytes)
+        objective = self._cross_entropy(data, self.baseline, config, "ce_only")
         sampler = self._sampler(data, config, "student")
         self._fit(self.baseline, data, objective, config, "ce_only", on_epoch, sampler)
         return self.baseline
@@ -284,6 +283,10 @@ class DSoMTrainer:
         result = fit_on_graph(model, data, sampler, objective, config, phase, self.progress, on_epoch)
         self.results[phase] = result
         self.history.extend(result.history)
+
+    def _cross_entropy(self, data: Data, model: Scorer, config: FitConfig, phase: str) -> CrossEntropyObjective:
+        candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"))
+        return CrossEntropyObjective(model, config.n3, DTYPES[config.dtype], config.workspace_bytes, candidates)
 
     def _objective(
         self,

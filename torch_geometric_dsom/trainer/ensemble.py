@@ -11,7 +11,15 @@ from torch import Tensor
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.evaluation import TailScorer, score_into
 from torch_geometric_dsom.nn import EmbeddingScorer, Workspace, rows_within
-from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, TeacherSignals, log_of, teacher_signals
+from torch_geometric_dsom.sampler import (
+    ALL,
+    Candidates,
+    QueryBatch,
+    QuerySampler,
+    TeacherSignals,
+    log_of,
+    teacher_signals,
+)
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
 MOST_RELATIONS = 1 << 24
@@ -56,7 +64,14 @@ class Ensemble:
         return 1 + self.num_teachers * (1 if self.cache is None else 2)
 
     @torch.no_grad()
-    def ask(self, head: Tensor, relation: Tensor, fold: Tensor | None = None, use: str | None = None) -> Tensor:
+    def ask(
+        self,
+        head: Tensor,
+        relation: Tensor,
+        fold: Tensor | None = None,
+        use: str | None = None,
+        candidates: Candidates = ALL,
+    ) -> Tensor:
         """Logits of all teachers.
 
         Args:
@@ -66,37 +81,45 @@ class Ensemble:
                 not see them. Without it, or without cross-fitting, the teachers that saw all are asked.
             use (str, optional): Name of memory that is used again at the next call with this name; fresh memory if
                 :obj:`None`.
+            candidates (Candidates): Which entities they are asked about. (default: all :math:`N`)
 
         Returns:
             Tensor: ``[Q, K, N]``.
         """
-        shape = self.num_teachers, head.numel(), self.available.size(0)
+        entity = candidates.entity
+        shape = self.num_teachers, head.numel(), self.available.size(0) if entity is None else entity.numel()
         like = torch.empty(0, device=self.available.device)
         slabs = torch.empty(shape, device=like.device) if use is None else self.memory.room(use, shape, like)
         out = slabs.transpose(0, 1)  # what one teacher says lies together
         if fold is None or not self.fold_teachers:
             for k, teacher in enumerate(self.teachers):
-                self._ask(teacher, head, relation, slabs[k])
+                self._ask(teacher, head, relation, slabs[k], entity)
             return out
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten()
             if rows.numel() > 0:
                 for k, teacher in enumerate(teachers):
-                    out[rows, k] = teacher.score_tails(head[rows], relation[rows])
+                    out[rows, k] = _score(teacher, head[rows], relation[rows], entity)
         return out
 
-    def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor) -> None:
+    def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor, entity: Tensor | None) -> None:
         """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
         if not isinstance(teacher, EmbeddingScorer):  # a table that is made anew at each call is not frozen
-            out.copy_(teacher.score_tails(head, relation))
+            out.copy_(_score(teacher, head, relation, entity))
             return
         if self.dtype is not None and id(teacher) not in self._narrow:
             self._narrow[id(teacher)] = teacher.entity.detach().to(self.dtype)
-        score_into(teacher, head, relation, teacher.entity.detach(), out, self._narrow.get(id(teacher)))
+        score_into(teacher, head, relation, teacher.entity.detach(), out, self._narrow.get(id(teacher)), entity)
 
     @torch.no_grad()
     def soften(
-        self, head: Tensor, relation: Tensor, temperature: float, fold: Tensor | None = None, use: str = "facts"
+        self,
+        head: Tensor,
+        relation: Tensor,
+        temperature: float,
+        fold: Tensor | None = None,
+        use: str = "facts",
+        candidates: Candidates = ALL,
     ) -> Tensor:
         """Softened distributions of all teachers, from the cache where they are in it.
 
@@ -106,12 +129,15 @@ class Ensemble:
             temperature (float): Temperature, the same at every call.
             fold (Tensor, optional): As in :meth:`ask`.
             use (str): Name of memory that is used again at the next call with this name. (default: :obj:`"facts"`)
+            candidates (Candidates): What the distributions are over; some entities are never cached.
+                (default: all :math:`N`)
 
         Returns:
             Tensor: ``[Q, K, N]``.
         """
-        if self.cache is None:
-            return self.softened_(self.ask(head, relation, fold, use), temperature)
+        if self.cache is None or candidates.entity is not None:
+            logits = self.ask(head, relation, fold, use, candidates)
+            return self.softened_(candidates.weigh_(logits, temperature), temperature)
         slot = self.cache.slots(self.key(head, relation, fold))
         stored = slot >= 0
         stored[stored.clone()] = self.cache.ready[slot[stored]]
@@ -164,16 +190,40 @@ class Ensemble:
             total.addcmul_(part, mask.unsqueeze(-1))
         return total
 
-    def favourites(self, prob: Tensor, head: Tensor) -> Tensor:
+    def favourites(self, prob: Tensor, head: Tensor, candidates: Candidates = ALL) -> Tensor:
         """The answers that the teachers which may be asked together find most likely, ``[Q]``."""
-        return self.mean_prob(prob, head).argmax(dim=-1)
+        best = candidates.each_(self.mean_prob(prob, head)).argmax(dim=-1)
+        return best if candidates.entity is None else candidates.entity[best]
+
+    def best(self, head: Tensor, relation: Tensor, temperature: float, k: int, rows: int) -> Tensor:
+        """The entities that the teachers which may be asked together find most likely, ``[Q, k]``.
+
+        Args:
+            head (Tensor): Query entities, ``[Q]``, int64.
+            relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
+            temperature (float): Temperature of the distributions.
+            k (int): How many.
+            rows (int): Queries at once.
+        """
+        found = []
+        for some, kind in zip(head.split(rows), relation.split(rows), strict=True):
+            mean = self.mean_prob(self.soften(some, kind, temperature, None, "best"), some)
+            found.append(mean.topk(min(k, mean.size(1)), sorted=False).indices)
+        return torch.cat(found)
 
     def groups(
-        self, index: NeighborIndex, head: Tensor, relation: Tensor, target: Tensor | None, prob: Tensor
+        self,
+        index: NeighborIndex,
+        head: Tensor,
+        relation: Tensor,
+        target: Tensor | None,
+        prob: Tensor,
+        candidates: Candidates = ALL,
     ) -> GroupRows:
         """Neighbour groups of queries, with a target where one is given; those of ``topk`` from the teachers' mean."""
-        scores = self.mean_prob(prob, head) if index.kind == "topk" else None
-        return index.rows(head, relation, target, scores)
+        if index.kind == "topk":
+            return index.best(candidates.each_(self.mean_prob(prob, head)))
+        return candidates.groups(index.rows(head, relation, target))
 
 
 class FactSignals(NamedTuple):
@@ -183,15 +233,17 @@ class FactSignals(NamedTuple):
         teachers (TeacherSignals): What the agent sees: signals about the teachers' favourite, ``[F, K]`` each.
         favourite (Tensor): The answer that the available teachers together find most likely, ``[F]``, int64.
         gold (Tensor): Log-probability of the gold answer, ``[F, K]``; what rewards are made of.
+        best (Tensor): More of the answers that they find likely, ``[F, B]``, int32; none where none were asked for.
     """
 
     teachers: TeacherSignals
     favourite: Tensor
     gold: Tensor
+    best: Tensor
 
     def rows(self, index: Tensor) -> FactSignals:
         """The signals of some facts, given by number."""
-        return FactSignals(self.teachers.rows(index), self.favourite[index], self.gold[index])
+        return FactSignals(self.teachers.rows(index), self.favourite[index], self.gold[index], self.best[index])
 
 
 def fact_signals(
@@ -201,6 +253,7 @@ def fact_signals(
     temperature: float = 1.0,
     crossfit: bool = False,
     workspace_bytes: int = 1 << 27,
+    best: int = 0,
 ) -> FactSignals:
     """Signals of all facts of a sampler, in the order of their numbers: one pass before training.
 
@@ -211,6 +264,7 @@ def fact_signals(
         temperature (float): Temperature of the distributions. (default: :obj:`1.0`)
         crossfit (bool): Whether the sampler's folds say which teachers to ask. (default: :obj:`False`)
         workspace_bytes (int): Memory for soft labels. (default: :obj:`134217728`)
+        best (int): How many of the answers that the teachers find likely are kept for each fact. (default: :obj:`0`)
     """
     parts, order = [], []
     device, size = ensemble.available.device, ensemble.available.size(0)
@@ -219,16 +273,22 @@ def fact_signals(
         fold = row_folds(sampler, batch).to(device) if crossfit else None
         batch = batch.to(device)
         prob = ensemble.soften(batch.head, batch.relation, temperature, fold, "signals")
-        favourite = ensemble.favourites(prob, batch.head)
+        mean = ensemble.mean_prob(prob, batch.head)
+        favourite, likely = mean.argmax(dim=-1), mean.topk(min(best, size), sorted=False).indices.int()
         rows = ensemble.groups(index, batch.head, batch.relation, favourite, prob)
         gold = log_of(prob[batch.row, :, batch.target])
         each = torch.arange(batch.head.numel(), device=device)
         signals = teacher_signals(prob, each, favourite, rows).rows(batch.row)
         order.append(batch.fact)
-        parts.append((favourite[batch.row], gold, *signals))
+        parts.append((favourite[batch.row], gold, likely[batch.row], *signals))
     place = torch.cat(order).argsort()
-    favourite, gold, *columns = (torch.cat(values)[place] for values in zip(*parts, strict=True))
-    return FactSignals(TeacherSignals(*columns), favourite, gold)
+    favourite, gold, likely, *columns = (torch.cat(values)[place] for values in zip(*parts, strict=True))
+    return FactSignals(TeacherSignals(*columns), favourite, gold, likely)
+
+
+def _score(teacher: TailScorer, head: Tensor, relation: Tensor, entity: Tensor | None) -> Tensor:
+    """Scores of all entities, or of some."""
+    return teacher.score_tails(head, relation) if entity is None else teacher.score_tails(head, relation, entity)
 
 
 def row_folds(sampler: QuerySampler, batch: QueryBatch) -> Tensor:

@@ -13,8 +13,8 @@ from torch_geometric_dsom.data import modalities, validate
 from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, ModalityTeacher, Scorer, make_interaction
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, fit_on_graph
-from torch_geometric_dsom.trainer.objective import CrossEntropyObjective
 
 STRUCTURE, FUSED = "structure", "fused"
 

@@ -224,7 +224,7 @@ def filtered_probabilities(
 def _closed_form(reward: str, positive: bool, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Rewards:
     """Rewards that a few numbers a fact and teacher give."""
     row = batch.row
-    gold = done.view.log_prob(row, batch.target)
+    gold = done.view.log_prob(row, done.candidates.place(batch.target))
     if reward == "margin":
         return lambda action: margin_reward(facts.gold, gold, action, positive)
     own, theirs = _expected(done.view.prob(), done)

@@ -1,15 +1,13 @@
-"""What a batch costs: cross-entropy alone, or with reinforced multimodal distillation."""
+"""What a batch costs: cross-entropy with reinforced multimodal distillation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
-from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
@@ -22,8 +20,11 @@ from torch_geometric_dsom.loss import (
     part_labels,
     view_student,
 )
-from torch_geometric_dsom.nn import Scorer, Workspace, rows_within
+from torch_geometric_dsom.nn import rows_within
 from torch_geometric_dsom.sampler import (
+    ALL,
+    Candidates,
+    CandidateSampler,
     QueryBatch,
     QuerySampler,
     RuleSampler,
@@ -34,72 +35,10 @@ from torch_geometric_dsom.sampler import (
     UnlabelledSampler,
     teacher_signals,
 )
+from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
 from torch_geometric_dsom.trainer.fit import FitConfig
 from torch_geometric_dsom.trainer.scores import Scores
-
-
-class CrossEntropyObjective:
-    r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
-
-    The gradient with respect to the logits is made where they are, together with the value; no graph is kept of
-    anything of the size of the logits.
-
-    Args:
-        model (Scorer or TailScorer): What is trained.
-        n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
-        dtype (torch.dtype, optional): In which products with the entity table are computed, such as
-            ``torch.bfloat16``; that of the model if :obj:`None`.
-        workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts.
-            (default: :obj:`134217728`)
-
-    Raises:
-        ConfigError: If a penalty is asked of a model that has none.
-    """
-
-    slabs = 2  # tensors [Q, N] at once
-
-    def __init__(
-        self,
-        model: TailScorer,
-        n3: float = 0.0,
-        dtype: torch.dtype | None = None,
-        workspace_bytes: int = FitConfig.workspace_bytes,
-    ) -> None:
-        if n3 > 0 and not isinstance(model, Scorer):
-            raise ConfigError(f"n3: expected 0 for a {type(model).__name__}, which has no such penalty, got {n3}")
-        self.model = model
-        self.n3 = n3
-        self.dtype = dtype
-        self.workspace_bytes = workspace_bytes
-        self.memory = Workspace()
-
-    def scores(self, head: Tensor, relation: Tensor) -> Scores:
-        """What the model says of queries ``(head, relation)``."""
-        return Scores(self.model, head, relation, self.memory, self.dtype)
-
-    def parts(self, scores: Scores, batch: QueryBatch) -> Iterator[tuple[slice, QueryBatch]]:
-        """A batch in parts for which there is memory."""
-        if scores.logits is not None:  # these exist all at once anyway
-            return batch.parts(batch.head.numel())
-        return batch.parts(rows_within(self.workspace_bytes, self.slabs, scores.num_entities))
-
-    def penalty(self, scores: Scores, batch: QueryBatch) -> Tensor | float:
-        """The weighted N3 penalty of the facts of a batch."""
-        if self.n3 == 0 or not isinstance(self.model, Scorer):
-            return 0.0
-        head, relation = batch.head[batch.row], batch.relation[batch.row]
-        return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scores.table)
-
-    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch."""
-        scores = self.scores(batch.head, batch.relation)
-        loss = scores.query.new_zeros(())
-        for rows, part in self.parts(scores, batch):
-            values = scores.values(rows)
-            loss = loss + part.weight * grouped_cross_entropy_(values, part.row, part.target, scale=part.weight)
-            scores.learn(values, rows)
-        return scores.carry(loss) + self.penalty(scores, batch), {}
 
 
 class Distilled(NamedTuple):
@@ -109,11 +48,13 @@ class Distilled(NamedTuple):
         choice (TeacherChoice): The sets picked, a row a fact.
         view (StudentView): The student's logits and sums over them, a row a query.
         labels (SoftLabels): Soft labels, a row a query.
+        candidates (Candidates): The entities that logits and labels are of.
     """
 
     choice: TeacherChoice
     view: StudentView
     labels: SoftLabels
+    candidates: Candidates = ALL
 
 
 class Lesson(Protocol):
@@ -161,6 +102,10 @@ class DistillationObjective(CrossEntropyObjective):
         workspace_bytes (int): Memory for logits, soft labels and what is made of them; a batch that needs more is
             computed in parts, and an agent that learns from training facts learns from each part.
             (default: :obj:`134217728`)
+        candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmaxes of a batch,
+            those of the teachers as well; gold answers, neighbours and the teachers' favourites are among them.
+        top_k (int): How many of the answers that the teachers find likely are among them for every query.
+            (default: :obj:`0`)
     """
 
     def __init__(
@@ -183,8 +128,11 @@ class DistillationObjective(CrossEntropyObjective):
         n3: float = 0.0,
         dtype: torch.dtype | None = None,
         workspace_bytes: int = FitConfig.workspace_bytes,
+        candidates: CandidateSampler | None = None,
+        top_k: int = 0,
     ) -> None:
-        super().__init__(model, n3, dtype, workspace_bytes)
+        super().__init__(model, n3, dtype, workspace_bytes, candidates)
+        self.top_k = top_k
         self.ensemble = ensemble
         self.sampler = sampler
         self.facts = facts
@@ -208,10 +156,11 @@ class DistillationObjective(CrossEntropyObjective):
         if not self.index.per_query:
             batch = batch.ungrouped()
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
-        scores = self.scores(batch.head, batch.relation)
+        candidates = self._candidates(batch)
+        scores = self.scores(batch.head, batch.relation, candidates)
         loss, sums = scores.query.new_zeros(()), dict[str, float]()
         for rows, part in self.parts(scores, batch):
-            value, found = self._distil(scores, rows, part, gamma)
+            value, found = self._distil(scores, rows, part, candidates, gamma)
             loss = loss + part.weight * value
             for name, number in found.items():
                 sums[name] = sums.get(name, 0.0) + part.weight / batch.weight * number
@@ -225,14 +174,29 @@ class DistillationObjective(CrossEntropyObjective):
             loss = loss + gamma * free
         return loss, logs
 
-    def _distil(self, scores: Scores, rows: slice, part: QueryBatch, gamma: float) -> tuple[Tensor, dict[str, float]]:
+    def _candidates(self, batch: QueryBatch) -> Candidates:
+        """The entities that stand for all in a batch of facts."""
+        if self.candidates is None:
+            return ALL
+        assert self.facts is not None
+        facts, needed = self.facts.rows(batch.fact), [batch.target]
+        if self.index.kind != "topk":
+            needed.append(self.index.rows(batch.head, batch.relation, self._target(batch)).entity)
+        return self.candidates.sample(torch.cat([*needed, facts.favourite, facts.best.flatten().long()]))
+
+    def _distil(
+        self, scores: Scores, rows: slice, part: QueryBatch, candidates: Candidates, gamma: float
+    ) -> tuple[Tensor, dict[str, float]]:
         """Distils on facts, a part of a batch; the loss without penalty, and what to log."""
         assert self.facts is not None
         facts, values = self.facts.rows(part.fact), scores.values(rows)
-        prob = self.ensemble.soften(part.head, part.relation, self.temperature, self.folds(part), "facts")
-        groups = self.ensemble.groups(self.index, part.head, part.relation, self._target(part), prob)
+        fold = self.folds(part)
+        prob = self.ensemble.soften(part.head, part.relation, self.temperature, fold, "facts", candidates)
+        groups = self.ensemble.groups(self.index, part.head, part.relation, self._target(part), prob, candidates)
         query = scores.query[rows]
-        done, ce, kd, gradient = self._learn_from(values, query, prob, part, facts, groups, self.agent, gamma, True)
+        done, ce, kd, gradient = self._learn_from(
+            values, query, prob, part, facts, groups, candidates, self.agent, gamma, True
+        )
         scores.learn(gradient, rows)
         logs = {} if self.lesson is None else self.lesson.after(self, part, facts, done)
         rates = done.choice.action.float().mean(dim=0).tolist()
@@ -259,6 +223,7 @@ class DistillationObjective(CrossEntropyObjective):
         groups: GroupRows,
         agent: TeacherSampler | RuleSampler,
         use: str = "facts",
+        candidates: Candidates = ALL,
     ) -> Distilled:
         """Lets an agent pick sets for the facts of a batch.
 
@@ -271,16 +236,17 @@ class DistillationObjective(CrossEntropyObjective):
             groups (GroupRows): Neighbours of the queries.
             agent (TeacherSampler or RuleSampler): Who picks.
             use (str): Name of the memory. (default: :obj:`"facts"`)
+            candidates (Candidates): The entities that all of these are of. (default: all :math:`N`)
         """
         labels = part_labels(prob, groups, self.temperature)
         view = view_student(values, labels, self.memory.room(f"{use}/outside", tuple(values.shape), values))
         row = batch.row
         if self.per_query and agent is self.agent:
             first = _first_facts(row, batch.head.numel())
-            choice = self._choose(query, view, batch, facts.rows(first), row[first], agent).rows(row)
+            choice = self._choose(query, view, batch, facts.rows(first), row[first], candidates, agent).rows(row)
         else:
-            choice = self._choose(query, view, batch, facts, row, agent)
-        return Distilled(choice, view, labels)
+            choice = self._choose(query, view, batch, facts, row, candidates, agent)
+        return Distilled(choice, view, labels, candidates)
 
     def _choose(
         self,
@@ -289,12 +255,13 @@ class DistillationObjective(CrossEntropyObjective):
         batch: QueryBatch,
         facts: FactSignals,
         row: Tensor,
+        candidates: Candidates,
         agent: TeacherSampler | RuleSampler,
     ) -> TeacherChoice:
         """One set for each of the given rows' queries."""
         head, relation = batch.head[row], batch.relation[row]
         divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - facts.teachers.entropy
-        student = StudentSignals(view.log_prob(row, facts.favourite), divergence)
+        student = StudentSignals(view.log_prob(row, candidates.place(facts.favourite)), divergence)
         state = self.state(query[row].detach(), facts.teachers, student, head, relation, facts.favourite)
         return agent.sample(state, available=self.ensemble.available[head])
 
@@ -306,17 +273,19 @@ class DistillationObjective(CrossEntropyObjective):
         batch: QueryBatch,
         facts: FactSignals,
         groups: GroupRows,
+        candidates: Candidates,
         agent: TeacherSampler | RuleSampler,
         gamma: float,
         labelled: bool,
     ) -> tuple[Distilled, Tensor, Tensor, Tensor]:
         """What was picked, cross-entropy, distillation loss, and the gradient of the former plus gamma the latter."""
-        row, target = batch.row, batch.target
-        loss = self.loss
+        row, loss = batch.row, self.loss
+        candidates.weigh_(values, self.temperature)
         plain = isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize
         together = plain and self.temperature == 1.0  # one softmax then serves both
         raw = None if together else self.memory.room("raw", tuple(values.shape), values).copy_(values)
-        done = self.look(values, query, prob, batch, facts, groups, agent)
+        done = self.look(values, query, prob, batch, facts, groups, agent, "facts", candidates)
+        target = candidates.place(batch.target) if labelled else row
         ce = values.new_zeros(())
         if isinstance(loss, NeighborDecoupledKDLoss) and plain:
             weights = mixed_kd_weights(done.labels, row, done.choice.mixture, loss.alpha, loss.beta, loss.omega)
@@ -332,6 +301,7 @@ class DistillationObjective(CrossEntropyObjective):
             assert raw is not None
             kd, gradient = self._any_loss(raw, done, row, gamma * batch.weight)
         if labelled and raw is not None:
+            candidates.weigh_(raw, 1.0 - self.temperature)  # cross-entropy has no temperature
             ce = grouped_cross_entropy_(raw, row, target, scale=batch.weight)
             gradient.add_(raw)
         return done, ce, kd, gradient
@@ -352,19 +322,36 @@ class DistillationObjective(CrossEntropyObjective):
         head, relation = (x.to(self.ensemble.available.device) for x in self.unlabelled.sample(number))
         row = torch.arange(number, device=head.device)
         batch = QueryBatch(head, relation, row, row, row)
-        scores = self.scores(head, relation)
+        candidates = self._unlabelled_candidates(batch)
+        scores = self.scores(head, relation, candidates)
         loss = scores.query.new_zeros(())
         for rows, part in self.parts(scores, batch):
-            prob = self.ensemble.soften(part.head, part.relation, self.temperature, None, "facts")
-            favourite = self.ensemble.favourites(prob, part.head)
-            groups = self.ensemble.groups(self.index, part.head, part.relation, favourite, prob)
-            signals = teacher_signals(prob, part.row, favourite, groups)
-            facts, values = FactSignals(signals, favourite, signals.log_prob), scores.values(rows)
+            prob = self.ensemble.soften(part.head, part.relation, self.temperature, None, "facts", candidates)
+            favourite = self.ensemble.favourites(prob, part.head, candidates)
+            groups = self.ensemble.groups(self.index, part.head, part.relation, favourite, prob, candidates)
+            signals = teacher_signals(prob, part.row, candidates.place(favourite), groups)
+            nothing = favourite.new_empty(len(favourite), 0, dtype=torch.int32)
+            facts, values = FactSignals(signals, favourite, signals.log_prob, nothing), scores.values(rows)
             query, agent = scores.query[rows], self.unlabelled_agent
-            _, _, kd, gradient = self._learn_from(values, query, prob, part, facts, groups, agent, 1.0, False)
+            _, _, kd, gradient = self._learn_from(
+                values, query, prob, part, facts, groups, candidates, agent, 1.0, False
+            )
             scores.learn(gradient, rows)
             loss = loss + part.weight * kd
         return scores.carry(loss)
+
+    def _unlabelled_candidates(self, batch: QueryBatch) -> Candidates:
+        """The entities that stand for all in a batch of queries without an answer."""
+        if self.candidates is None:
+            return ALL
+        head, relation = batch.head, batch.relation
+        needed = [head[:0]]
+        if self.top_k > 0:  # nobody asked about these before
+            rows = rows_within(self.workspace_bytes, self.ensemble.slabs, self.ensemble.available.size(0))
+            needed.append(self.ensemble.best(head, relation, self.temperature, self.top_k, rows).flatten())
+        if self.index.kind in ("head", "answers"):
+            needed.append(self.index.rows(head, relation).entity)
+        return self.candidates.sample(torch.cat(needed))
 
 
 def _first_facts(row: Tensor, num_rows: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import with_gradient
 from torch_geometric_dsom.nn import Scorer, Workspace, product
+from torch_geometric_dsom.sampler import ALL, Candidates
 
 Rows = slice | None
 
@@ -25,6 +26,7 @@ class Scores:
         memory (Workspace): Where logits are computed.
         dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
             :obj:`None`.
+        candidates (Candidates): The entities that queries are scored against. (default: all of them)
 
     Example:
         >>> import torch
@@ -39,26 +41,36 @@ class Scores:
     """
 
     def __init__(
-        self, model: TailScorer, head: Tensor, relation: Tensor, memory: Workspace, dtype: torch.dtype | None = None
+        self,
+        model: TailScorer,
+        head: Tensor,
+        relation: Tensor,
+        memory: Workspace,
+        dtype: torch.dtype | None = None,
+        candidates: Candidates = ALL,
     ) -> None:
         self.memory = memory
         self.dtype = dtype
         self.table: Tensor | None = None
+        self.answers: Tensor | None = None  # those rows of the table that are candidates
+        entity = candidates.entity
         self.logits: Tensor | None = None  # with their graph
         self._gradients: list[Tensor] = []
         if isinstance(model, Scorer):
             self.table = model.entity_table()
             self.query = model.query(head, relation, self.table)
+            self.answers = self.table if entity is None else self.table.index_select(0, entity)
             if not model.interaction.is_product:
-                self.logits = model.score(self.query, self.table)
+                self.logits = model.score(self.query, self.answers)
         else:
-            self.logits = model.score_tails(head, relation)
+            given = () if entity is None else (entity,)
+            self.logits = model.score_tails(head, relation, *given)
             self.query = self.logits.new_empty(head.numel(), 0)
 
     @property
     def num_entities(self) -> int:
-        """Number of entities :math:`N`."""
-        return (self.table if self.logits is None else self.logits.T).size(0)  # type: ignore[union-attr]
+        """Number of entities that are scored."""
+        return (self.answers if self.logits is None else self.logits.T).size(0)  # type: ignore[union-attr]
 
     def values(self, rows: Rows = None, use: str = "facts") -> Tensor:
         """Logits without a graph, ``[rows, N]``; memory that the next call uses again, and that may be overwritten.
@@ -73,8 +85,8 @@ class Scores:
         out = self.memory.room(f"{use}/values", (query.size(0), self.num_entities), like)
         if self.logits is not None:
             return out.copy_(self.logits[rows].detach())
-        assert self.table is not None
-        return product(query, self.table.detach().T, self.dtype, out=out)
+        assert self.answers is not None
+        return product(query, self.answers.detach().T, self.dtype, out=out)
 
     @torch.no_grad()
     def learn(self, gradient: Tensor, rows: Rows = None) -> None:
@@ -90,8 +102,8 @@ class Scores:
                 self._gradients = [torch.zeros_like(self.logits)]
             self._gradients[0][rows] += gradient
             return
-        assert self.table is not None
-        query, table = self.query.detach(), self.table.detach()
+        assert self.answers is not None
+        query, table = self.query.detach(), self.answers.detach()
         first = not self._gradients
         if first:
             self._gradients = [torch.zeros_like(query), torch.empty_like(table)]
@@ -111,6 +123,6 @@ class Scores:
             value (Tensor): A scalar.
         """
         gradients, self._gradients = self._gradients, []
-        tensors = [self.logits] if self.logits is not None else [self.query, self.table]
+        tensors = [self.logits] if self.logits is not None else [self.query, self.answers]
         pairs = [(x, g) for x, g in zip(tensors, gradients, strict=True) if x is not None and x.requires_grad]
         return with_gradient(value, pairs)

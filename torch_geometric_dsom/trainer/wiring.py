@@ -15,6 +15,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.nn import Scorer, rows_within
 from torch_geometric_dsom.sampler import (
+    CandidateSampler,
     ConfidenceSampler,
     QuerySampler,
     RelationSampler,
@@ -52,13 +53,20 @@ def make_cache(config: DSoMConfig, ensemble: Ensemble, sampler: QuerySampler) ->
         ensemble (Ensemble): The teachers.
         sampler (QuerySampler): Gives the training facts.
     """
-    if config.cache == "none":
+    if config.cache == "none" or config.candidates != "all":
         return None
     facts, folds = sampler.facts, sampler.fold if ensemble.fold_teachers else None
     keys = ensemble.key(facts[:, 0], facts[:, 1], folds).unique()
     folder = tempfile.gettempdir() if config.cache == "mmap" else None
     device, size = ensemble.available.device, ensemble.available.size(0)
     return SoftLabelCache(keys, ensemble.num_teachers, size, config.cache_bytes, folder, device, config.cache_top_k)
+
+
+def make_candidates(config: DSoMConfig, data: Data, generator: torch.Generator) -> CandidateSampler | None:
+    """What draws the entities in the softmax of a batch, as the configuration says; all are in it if :obj:`None`."""
+    if config.candidates == "all":
+        return None
+    return CandidateSampler(int(data.num_nodes), config.num_candidates, generator)
 
 
 def make_state(data: Data, names: Sequence[str], student: TailScorer) -> SelectionState:
@@ -203,11 +211,12 @@ def make_objective(
     index = NeighborIndex(data, config.neighbors, config.top_k).to(device)
     temperature = float(getattr(loss, "temperature", 1.0))
     signals, lesson = None, None
+    top_k = config.candidate_top_k if config.candidates == "topk" else 0
     if train:
         folds = sampler.fold[: sampler.num_facts // 2]
         facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds)
         budget = config.student_fit.workspace_bytes
-        signals = fact_signals(ensemble, facts, index, temperature, bool(ensemble.fold_teachers), budget)
+        signals = fact_signals(ensemble, facts, index, temperature, bool(ensemble.fold_teachers), budget, top_k)
         lesson = make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out"))
     return DistillationObjective(
         student,
@@ -230,4 +239,6 @@ def make_objective(
         n3=config.student_fit.n3,
         dtype=DTYPES[config.student_fit.dtype],
         workspace_bytes=config.student_fit.workspace_bytes,
+        candidates=make_candidates(config, data, generators("candidates")),
+        top_k=top_k,
     )

@@ -1,0 +1,84 @@
+"""What a batch costs: cross-entropy over all entities, or over some that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.loss import grouped_cross_entropy_
+from torch_geometric_dsom.nn import Scorer, Workspace, rows_within
+from torch_geometric_dsom.sampler import ALL, Candidates, CandidateSampler, QueryBatch
+from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.scores import Scores
+
+
+class CrossEntropyObjective:
+    r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
+
+    The gradient with respect to the logits is made where they are, together with the value; no graph is kept of
+    anything of the size of the logits.
+
+    Args:
+        model (Scorer or TailScorer): What is trained.
+        n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
+        dtype (torch.dtype, optional): In which products with the entity table are computed, such as
+            ``torch.bfloat16``; that of the model if :obj:`None`.
+        workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts.
+            (default: :obj:`134217728`)
+        candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmax of a batch; every
+            entity is in it if :obj:`None`.
+
+    Raises:
+        ConfigError: If a penalty is asked of a model that has none.
+    """
+
+    slabs = 2  # tensors [Q, N] at once
+
+    def __init__(
+        self,
+        model: TailScorer,
+        n3: float = 0.0,
+        dtype: torch.dtype | None = None,
+        workspace_bytes: int = FitConfig.workspace_bytes,
+        candidates: CandidateSampler | None = None,
+    ) -> None:
+        if n3 > 0 and not isinstance(model, Scorer):
+            raise ConfigError(f"n3: expected 0 for a {type(model).__name__}, which has no such penalty, got {n3}")
+        self.model = model
+        self.n3 = n3
+        self.dtype = dtype
+        self.workspace_bytes = workspace_bytes
+        self.candidates = candidates
+        self.memory = Workspace()
+
+    def scores(self, head: Tensor, relation: Tensor, candidates: Candidates = ALL) -> Scores:
+        """What the model says of queries ``(head, relation)``."""
+        return Scores(self.model, head, relation, self.memory, self.dtype, candidates)
+
+    def parts(self, scores: Scores, batch: QueryBatch) -> Iterator[tuple[slice, QueryBatch]]:
+        """A batch in parts for which there is memory."""
+        if scores.logits is not None:  # these exist all at once anyway
+            return batch.parts(batch.head.numel())
+        return batch.parts(rows_within(self.workspace_bytes, self.slabs, scores.num_entities))
+
+    def penalty(self, scores: Scores, batch: QueryBatch) -> Tensor | float:
+        """The weighted N3 penalty of the facts of a batch."""
+        if self.n3 == 0 or not isinstance(self.model, Scorer):
+            return 0.0
+        head, relation = batch.head[batch.row], batch.relation[batch.row]
+        return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scores.table)
+
+    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch."""
+        candidates = ALL if self.candidates is None else self.candidates.sample(batch.target)
+        scores = self.scores(batch.head, batch.relation, candidates)
+        loss = scores.query.new_zeros(())
+        for rows, part in self.parts(scores, batch):
+            values, target = candidates.weigh_(scores.values(rows)), candidates.place(part.target)
+            loss = loss + part.weight * grouped_cross_entropy_(values, part.row, target, scale=part.weight)
+            scores.learn(values, rows)
+        return scores.carry(loss) + self.penalty(scores, batch), {}
