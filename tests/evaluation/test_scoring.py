@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from torch_geometric_dsom.errors import DataError
-from torch_geometric_dsom.evaluation import TailScorer, score_into
+from torch_geometric_dsom.evaluation import TailScorer, device_of, score_into
 from torch_geometric_dsom.evaluation.scoring import ScoreBuffer, evaluation_mode
 from torch_geometric_dsom.nn import ComplEx, TransE
 
@@ -127,3 +127,17 @@ def test_modes_come_back_after_an_error():
     with pytest.raises(DataError), evaluation_mode(net):
         raise DataError
     assert net.training
+
+
+def test_some_candidates_are_columns_of_all_scores():
+    scorer, some = model(), torch.tensor([4, 0, 2])
+    head, rel = torch.tensor([0, 1]), torch.tensor([3, 0])
+    every = score_into(scorer, head, rel, scorer.entity, torch.empty(2, N))
+    found = score_into(scorer, head, rel, scorer.entity, torch.empty(2, 3), candidates=some)
+    assert torch.allclose(found, every[:, some])
+
+
+def test_device_of_modules_and_other_things():
+    assert device_of(model()) == torch.device("cpu")
+    assert device_of(Given(torch.zeros(1))) is None
+    assert device_of(nn.Identity()) is None

@@ -49,3 +49,8 @@ def test_nested_values_keep_the_other_defaults():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ConfigError, match=message):
         DSoMConfig.from_dict(options)
+
+
+def test_lookahead_wants_all_candidates():
+    with pytest.raises(ConfigError, match="candidates: expected 'all' with reward 'lookahead', got 'topk'"):
+        DSoMConfig(candidates="topk", reward="lookahead")

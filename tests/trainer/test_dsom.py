@@ -103,6 +103,26 @@ def test_every_kind_of_neighbours_trains(kind, trained, small_graph, small_optio
     assert torch.isfinite(trainer.student.entity).all()
 
 
+@pytest.mark.parametrize("candidates", ["sampled", "topk"])
+def test_candidates_that_are_all_entities_give_the_same_student(candidates, trained, small_graph, small_options):
+    options = small_options | {"cache": "none", "unlabelled": 0.0}
+    exact, other = (
+        DSoMTrainer(seed=0, progress=False, teachers=trained.teachers, **options | more).fit_student(small_graph)
+        for more in ({}, {"candidates": candidates, "num_candidates": 60})
+    )
+    assert torch.allclose(exact.entity, other.entity, atol=1e-4)
+    fewer = options | {"candidates": candidates, "num_candidates": 5, "candidate_top_k": 3, "unlabelled": 1.0}
+    trainer = DSoMTrainer(seed=0, progress=False, teachers=trained.teachers, **fewer)
+    assert not torch.equal(trainer.fit_student(small_graph).entity, exact.entity)
+    assert trainer.history[-1]["val_mrr"] > 0.05
+
+
+def test_a_cache_of_the_largest_tells_its_error(trained, small_graph, small_options):
+    trainer = DSoMTrainer(seed=0, progress=False, teachers=trained.teachers, **small_options | {"cache_top_k": 10})
+    trainer.fit_student(small_graph)
+    assert 0.0 < trainer.history[-1]["cache_error"] < 0.5
+
+
 def test_selection_all_takes_every_teacher_that_is_available(trained, small_graph, small_options, tmp_path):
     trainer = DSoMTrainer(progress=False, teachers=trained.teachers, selection="all", **small_options)
     trainer.fit(small_graph, epochs=1)

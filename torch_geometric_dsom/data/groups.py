@@ -33,6 +33,11 @@ class GroupRows(NamedTuple):
         row, position = expand_rows(start[rows], count[rows])
         return GroupRows(row, self.entity[order[position]], rows.numel())
 
+    def to(self, device: torch.device | str) -> GroupRows:
+        """The same groups on another device."""
+        row, entity = (x.to(device, non_blocking=True) for x in (self.row, self.entity))
+        return GroupRows(row, entity, self.num_rows)
+
     def dense(self, num_entities: int) -> Tensor:
         """The same groups as a mask, ``[B, N]`` bool."""
         mask = torch.zeros(self.num_rows, num_entities, dtype=torch.bool, device=self.row.device)

@@ -4,7 +4,7 @@ from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bo
 from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
-from torch_geometric_dsom.evaluation.scoring import TailScorer, score_into
+from torch_geometric_dsom.evaluation.scoring import TailScorer, device_of, score_into
 
 __all__ = [
     "BootstrapResult",
@@ -12,6 +12,7 @@ __all__ = [
     "RankingResult",
     "Ranks",
     "TailScorer",
+    "device_of",
     "evaluate",
     "filtered_ranks",
     "paired_bootstrap",

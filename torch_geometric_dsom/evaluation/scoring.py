@@ -78,7 +78,7 @@ class ScoreBuffer:
         self.scorer = scorer
         self.num_entities = num_entities
         self.batch_size = batch_size
-        self._device = _device(scorer)
+        self._device = device_of(scorer)
         self._buffer: Tensor | None = None
         self._table: Tensor | None = None
 
@@ -156,7 +156,17 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype.is_floating_point else torch.float64
 
 
-def _device(scorer: object) -> torch.device | None:
+def device_of(scorer: object) -> torch.device | None:
+    """Where a scorer is, if it is a module with tensors.
+
+    Args:
+        scorer (object): Anything.
+
+    Example:
+        >>> from torch import nn
+        >>> device_of(nn.Linear(1, 1)), device_of("something else")
+        (device(type='cpu'), None)
+    """
     if not isinstance(scorer, nn.Module):
         return None
     first = next(scorer.parameters(), next(scorer.buffers(), None))

@@ -62,7 +62,7 @@ def grouped_cross_entropy_(scores: Tensor, row: Tensor, target: Tensor, scale: f
     torch.softmax(scores, dim=-1, out=scores)
     log_sum = top - scores.amax(dim=-1).log()  # of the softmax, only the place of the maximum is 1 / sum
     value = (log_sum[row] - gold).sum() / facts
-    count = torch.bincount(row, minlength=scores.size(0)).to(scores.dtype)
+    count = scores.new_zeros(scores.size(0)).index_add_(0, row, scores.new_ones(()).expand(row.numel()))
     scores.mul_((count * (scale / facts)).unsqueeze(-1))
     scores.index_put_((row, target), scores.new_full((), -scale / facts), accumulate=True)
     return value

@@ -19,7 +19,7 @@ class Candidates:
 
     Args:
         entity (Tensor, optional): The candidates, ``[C]`` int64, ascending; all entities if :obj:`None`.
-        log_weight (Tensor, optional): :math:`\log w_c`, ``[C]``; zeros if :obj:`None`.
+        log_weight (Tensor, optional): :math:`\log w_c`, ``[C]``; with all entities :obj:`None`.
 
     Example:
         >>> import torch
@@ -53,6 +53,12 @@ class Candidates:
     def each_(self, prob: Tensor) -> Tensor:
         """From what a candidate stands for to its own share, ``[..., C]``."""
         return prob if self.log_weight is None else prob.mul_((-self.log_weight).exp())
+
+    def to(self, device: torch.device | str) -> Candidates:
+        """The same candidates on another device."""
+        if self.entity is None or self.log_weight is None:
+            return self
+        return Candidates(self.entity.to(device), self.log_weight.to(device))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'all' if self.entity is None else self.entity.numel()})"

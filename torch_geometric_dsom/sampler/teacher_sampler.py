@@ -169,7 +169,7 @@ class TeacherSampler(nn.Module):
 
         Raises:
             ConfigError: If a shape is not as expected.
-            NonFiniteError: If the state is not finite.
+            NonFiniteError: If the state is not finite; looked at on CPU only, an accelerator would wait for it.
         """
         if state.dim() != 2 or state.size(1) != self.state_dim:
             raise ConfigError(f"state: expected [B, {self.state_dim}], got {list(state.shape)}")
@@ -178,7 +178,7 @@ class TeacherSampler(nn.Module):
             available = torch.ones(shape, dtype=torch.bool, device=state.device)
         if available.shape != shape or available.dtype != torch.bool:
             raise ConfigError(f"available: expected bool {list(shape)}, got {available.dtype} {list(available.shape)}")
-        if not bool(state.isfinite().all()):
+        if state.device.type == "cpu" and not bool(state.isfinite().all()):
             raise NonFiniteError("state: expected finite values, got NaN or infinity")
         logits = self(state)
         if greedy:
@@ -187,7 +187,7 @@ class TeacherSampler(nn.Module):
             action = self.policy.draw(logits, available, self.generator)
         return TeacherChoice(action, self.policy.log_prob(logits, action, available), state, available)
 
-    def update(self, choice: TeacherChoice, reward: Tensor) -> dict[str, float]:
+    def update(self, choice: TeacherChoice, reward: Tensor) -> dict[str, Tensor]:
         """One policy-gradient step.
 
         Args:
@@ -197,20 +197,20 @@ class TeacherSampler(nn.Module):
                 counterfactual credit need.
 
         Returns:
-            dict[str, float]: ``loss_policy``, ``entropy`` (nats a row) and ``baseline``.
+            dict[str, Tensor]: Scalars ``loss_policy``, ``entropy`` (nats a row) and ``baseline``.
 
         Raises:
             ConfigError: If the reward has another shape.
-            NonFiniteError: If a reward is not finite.
+            NonFiniteError: If a reward is not finite; looked at on CPU only.
         """
         rows, subsets = choice.log_prob.size(0), 1 << self.num_teachers
         if reward.shape != (rows, subsets) and (self.needs_all_rewards or reward.shape != (rows,)):
             expected = f"[{rows}, {subsets}]" + ("" if self.needs_all_rewards else f" or [{rows}]")
             raise ConfigError(f"reward: expected {expected}, got {list(reward.shape)}")
-        if not bool(reward.isfinite().all()):
+        if reward.device.type == "cpu" and not bool(reward.isfinite().all()):
             raise NonFiniteError("reward: expected finite values, got NaN or infinity")
         if rows == 0:
-            return {"loss_policy": 0.0, "entropy": 0.0, "baseline": self.baseline.item()}
+            return dict.fromkeys(("loss_policy", "entropy"), reward.new_zeros(())) | {"baseline": self.baseline.clone()}
         with torch.enable_grad():
             hidden = self._hidden(choice.state)
             logits = self.head(hidden)
@@ -220,7 +220,7 @@ class TeacherSampler(nn.Module):
             loss.backward()
             self.optimizer.step()
         self.num_updates += 1
-        return {"loss_policy": loss.item(), "entropy": entropy.item(), "baseline": self.baseline.item()}
+        return {"loss_policy": loss.detach(), "entropy": entropy.detach(), "baseline": self.baseline.clone()}
 
     def _loss(self, choice: TeacherChoice, reward: Tensor, logits: Tensor, hidden: Tensor) -> Tensor:
         """Minus the expected reward, or something with its gradient."""
@@ -243,12 +243,12 @@ class TeacherSampler(nn.Module):
             return -((own - value.detach()) * log_prob).mean() + (own - value).square().mean()
         if self.baseline_name == "none":
             return -(own * log_prob).mean()
-        baseline = self.baseline.clone() if self.num_updates > 0 else own.mean()
+        baseline = torch.where(self.num_updates > 0, self.baseline, own.mean())
         self._move_baseline(own.mean())
         return -((own - baseline) * log_prob).mean()
 
     def _move_baseline(self, mean: Tensor) -> None:
-        old = self.baseline if self.num_updates > 0 else mean
+        old = torch.where(self.num_updates > 0, self.baseline, mean)
         self.baseline.copy_(torch.lerp(mean, old, self.baseline_momentum))
 
     def _hidden(self, state: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import grouped_cross_entropy_
 from torch_geometric_dsom.nn import Scorer, Workspace, rows_within
 from torch_geometric_dsom.sampler import ALL, Candidates, CandidateSampler, QueryBatch
-from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.fit import FitConfig, Logs
 from torch_geometric_dsom.trainer.scores import Scores
 
 
@@ -72,13 +72,15 @@ class CrossEntropyObjective:
         head, relation = batch.head[batch.row], batch.relation[batch.row]
         return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scores.table)
 
-    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch."""
-        candidates = ALL if self.candidates is None else self.candidates.sample(batch.target)
+    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
+        """The loss of a batch, which may be on another device than the model."""
+        device = device_of(self.model) or batch.head.device
+        candidates = ALL if self.candidates is None else self.candidates.sample(batch.target).to(device)
         scores = self.scores(batch.head, batch.relation, candidates)
         loss = scores.query.new_zeros(())
         for rows, part in self.parts(scores, batch):
+            part = part.to(device)
             values, target = candidates.weigh_(scores.values(rows)), candidates.place(part.target)
             loss = loss + part.weight * grouped_cross_entropy_(values, part.row, target, scale=part.weight)
             scores.learn(values, rows)
-        return scores.carry(loss) + self.penalty(scores, batch), {}
+        return scores.carry(loss) + self.penalty(scores, batch.to(device)), {}

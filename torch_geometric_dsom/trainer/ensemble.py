@@ -28,6 +28,8 @@ MOST_RELATIONS = 1 << 24
 class Ensemble:
     """Teachers side by side, with those of the folds where they were cross-fitted.
 
+    Queries come from the host, where they are looked up; what teachers say of them stays on their device.
+
     Args:
         teachers (list): Frozen scorers, :math:`K` of them.
         available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool.
@@ -86,20 +88,22 @@ class Ensemble:
         Returns:
             Tensor: ``[Q, K, N]``.
         """
-        entity = candidates.entity
+        entity, device = candidates.entity, self.available.device
         shape = self.num_teachers, head.numel(), self.available.size(0) if entity is None else entity.numel()
-        like = torch.empty(0, device=self.available.device)
-        slabs = torch.empty(shape, device=like.device) if use is None else self.memory.room(use, shape, like)
+        like = torch.empty(0, device=device)
+        slabs = torch.empty(shape, device=device) if use is None else self.memory.room(use, shape, like)
         out = slabs.transpose(0, 1)  # what one teacher says lies together
         if fold is None or not self.fold_teachers:
+            head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
             for k, teacher in enumerate(self.teachers):
                 self._ask(teacher, head, relation, slabs[k], entity)
             return out
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten()
             if rows.numel() > 0:
+                some, kind, place = (x.to(device) for x in (head[rows], relation[rows], rows))
                 for k, teacher in enumerate(teachers):
-                    out[rows, k] = _score(teacher, head[rows], relation[rows], entity)
+                    out[place, k] = _score(teacher, some, kind, entity)
         return out
 
     def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor, entity: Tensor | None) -> None:
@@ -145,7 +149,7 @@ class Ensemble:
             prob = self.softened_(self.ask(head, relation, fold, use), temperature)
             place = (slot >= 0).nonzero().flatten()
             if place.numel() > 0:
-                self.cache.write(slot[place], prob.transpose(0, 1)[:, place])
+                self.cache.write(slot[place], prob.transpose(0, 1)[:, place.to(prob.device)])
             return prob
         shape = self.num_teachers, head.numel(), self.available.size(0)
         like = torch.empty(0, device=self.available.device)
@@ -154,9 +158,9 @@ class Ensemble:
             return self.cache.read(slot, slabs).transpose(0, 1)
         old, new = stored.nonzero().flatten(), (~stored).nonzero().flatten()
         part = self.memory.room("part", (self.num_teachers, max(old.numel(), new.numel()), shape[2]), like)
-        slabs.index_copy_(1, old, self.cache.read(slot[old], part[:, : old.numel()]))
+        slabs.index_copy_(1, old.to(slabs.device), self.cache.read(slot[old], part[:, : old.numel()]))
         fresh = self.soften(head[new], relation[new], temperature, None if fold is None else fold[new], "part")
-        slabs.index_copy_(1, new, fresh.transpose(0, 1))
+        slabs.index_copy_(1, new.to(slabs.device), fresh.transpose(0, 1))
         return slabs.transpose(0, 1)
 
     def key(self, head: Tensor, relation: Tensor, fold: Tensor | None = None) -> Tensor:
@@ -185,7 +189,7 @@ class Ensemble:
             Tensor: ``[Q, N]``, in memory that the next call uses again.
         """
         total = self.memory.room("mean", (prob.size(0), prob.size(2)), prob).zero_()
-        available = self.available[head].to(prob.dtype)
+        available = self.available[head.to(prob.device, non_blocking=True)].to(prob.dtype)
         for part, mask in zip(prob.unbind(dim=1), available.unbind(dim=-1), strict=True):
             total.addcmul_(part, mask.unsqueeze(-1))
         return total
@@ -223,7 +227,7 @@ class Ensemble:
         """Neighbour groups of queries, with a target where one is given; those of ``topk`` from the teachers' mean."""
         if index.kind == "topk":
             return index.best(candidates.each_(self.mean_prob(prob, head)))
-        return candidates.groups(index.rows(head, relation, target))
+        return candidates.groups(index.rows(head, relation, target).to(prob.device))
 
 
 class FactSignals(NamedTuple):
@@ -231,9 +235,11 @@ class FactSignals(NamedTuple):
 
     Args:
         teachers (TeacherSignals): What the agent sees: signals about the teachers' favourite, ``[F, K]`` each.
-        favourite (Tensor): The answer that the available teachers together find most likely, ``[F]``, int64.
+        favourite (Tensor): The answer that the available teachers together find most likely, ``[F]``, int64;
+            on the host, where groups are looked up.
         gold (Tensor): Log-probability of the gold answer, ``[F, K]``; what rewards are made of.
-        best (Tensor): More of the answers that they find likely, ``[F, B]``, int32; none where none were asked for.
+        best (Tensor): More of the answers that they find likely, ``[F, B]``, int32; none where none were asked for;
+            on the host.
     """
 
     teachers: TeacherSignals
@@ -243,7 +249,10 @@ class FactSignals(NamedTuple):
 
     def rows(self, index: Tensor) -> FactSignals:
         """The signals of some facts, given by number."""
-        return FactSignals(self.teachers.rows(index), self.favourite[index], self.gold[index], self.best[index])
+        host = index.to(self.favourite.device)
+        favourite, best = self.favourite[host], self.best[host]
+        index = index.to(self.gold.device, non_blocking=True)
+        return FactSignals(self.teachers.rows(index), favourite, self.gold[index], best)
 
 
 def fact_signals(
@@ -270,19 +279,21 @@ def fact_signals(
     device, size = ensemble.available.device, ensemble.available.size(0)
     most = rows_within(workspace_bytes, ensemble.slabs, size)
     for batch in (part for whole in sampler for _, part in whole.parts(most)):
-        fold = row_folds(sampler, batch).to(device) if crossfit else None
-        batch = batch.to(device)
+        fold = row_folds(sampler, batch) if crossfit else None
         prob = ensemble.soften(batch.head, batch.relation, temperature, fold, "signals")
         mean = ensemble.mean_prob(prob, batch.head)
         favourite, likely = mean.argmax(dim=-1), mean.topk(min(best, size), sorted=False).indices.int()
-        rows = ensemble.groups(index, batch.head, batch.relation, favourite, prob)
+        on_host = favourite.cpu()
+        rows = ensemble.groups(index, batch.head, batch.relation, on_host, prob)
+        host_row, batch = batch.row, batch.to(device)
         gold = log_of(prob[batch.row, :, batch.target])
         each = torch.arange(batch.head.numel(), device=device)
         signals = teacher_signals(prob, each, favourite, rows).rows(batch.row)
         order.append(batch.fact)
-        parts.append((favourite[batch.row], gold, likely[batch.row], *signals))
+        parts.append((on_host[host_row], likely.cpu()[host_row], gold, *signals))
     place = torch.cat(order).argsort()
-    favourite, gold, likely, *columns = (torch.cat(values)[place] for values in zip(*parts, strict=True))
+    columns = [torch.cat(values) for values in zip(*parts, strict=True)]
+    favourite, likely, gold, *columns = (values[place.to(values.device)] for values in columns)
     return FactSignals(TeacherSignals(*columns), favourite, gold, likely)
 
 
@@ -293,5 +304,5 @@ def _score(teacher: TailScorer, head: Tensor, relation: Tensor, entity: Tensor |
 
 def row_folds(sampler: QuerySampler, batch: QueryBatch) -> Tensor:
     """The fold of each row of a batch of a sampler, ``[Q]``."""
-    fold = torch.zeros(batch.head.numel(), dtype=torch.long, device=batch.row.device)
-    return fold.index_copy_(0, batch.row, sampler.fold.to(batch.row.device)[batch.fact])
+    fold = torch.zeros(batch.head.numel(), dtype=torch.long)
+    return fold.index_copy_(0, batch.row, sampler.fold[batch.fact])

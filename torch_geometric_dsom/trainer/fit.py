@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from torch_geometric_dsom.nn import Scorer, fast_matmul
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 
 Record = dict[str, float | int | str]
+Logs = Mapping[str, float | Tensor]
 OPTIMIZERS = ("adam", "adagrad")
 DTYPES: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}  # None: as the tensors are
 
@@ -75,8 +77,8 @@ class FitConfig:
 class Objective(Protocol):
     """A loss of a batch, with its named parts."""
 
-    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
-        """Returns the loss to differentiate, and what to log."""
+    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
+        """Returns the loss to differentiate, and what to log; numbers may stay on the device as tensors."""
 
 
 @dataclass(frozen=True)
@@ -169,25 +171,33 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the sampler; returns what the objective logs, averaged over facts."""
     model.train()
-    device = next(model.parameters()).device
-    sums: dict[str, float] = {}
+    sums: dict[str, float | Tensor] = {}
     facts = 0
+    waits = next(model.parameters()).device.type != "cpu"  # looking at a number there holds everything up
+    losses: list[Tensor] = []
     for number, batch in enumerate(sampler, start=1):
-        batch = batch.to(device)
         loss, logs = objective(batch, epoch)
-        value = loss.item()
-        if not torch.isfinite(loss):
-            raise NonFiniteError(
-                f"{phase}: loss became {value} in epoch {epoch}, batch {number}; lower the learning rate"
-            )
+        losses.append(loss.detach())
+        if not waits:
+            _check_losses(losses[-1:], phase, epoch, number)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         count = batch.target.numel()
         facts += count
-        for name, part in {"loss": value, **logs}.items():
+        for name, part in {"loss": losses[-1], **logs}.items():
             sums[name] = sums.get(name, 0.0) + part * count
-    return {name: total / facts for name, total in sums.items()}
+    _check_losses(losses, phase, epoch, 1)
+    return {name: float(total) / facts for name, total in sums.items()}
+
+
+def _check_losses(losses: list[Tensor], phase: str, epoch: int, first: int) -> None:
+    """Refuses losses that are not finite; the first of them is that of batch number ``first``."""
+    for number, value in enumerate(torch.stack(losses).tolist(), start=first):
+        if not math.isfinite(value):
+            raise NonFiniteError(
+                f"{phase}: loss became {value} in epoch {epoch}, batch {number}; lower the learning rate"
+            )
 
 
 def make_optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:

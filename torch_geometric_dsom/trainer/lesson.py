@@ -22,6 +22,7 @@ from torch_geometric_dsom.sampler import (
     rank_reward,
 )
 from torch_geometric_dsom.trainer.ensemble import FactSignals
+from torch_geometric_dsom.trainer.fit import Logs
 from torch_geometric_dsom.trainer.objective import DistillationObjective, Distilled
 
 RANKED_FACTS = 64  # a rank reward needs a row for each fact: it is given to so many facts of a training batch at most
@@ -57,14 +58,12 @@ class HeldOutLesson:
         self.positive = positive
         self.known = known
 
-    def before(self, objective: DistillationObjective) -> dict[str, float]:
+    def before(self, objective: DistillationObjective) -> Logs:
         """One update on the next held-out facts."""
-        batch = next(self.batches).to(objective.ensemble.available.device)
+        batch = next(self.batches)
         return _learn(self, objective, batch, self.facts.rows(batch.fact), None)
 
-    def after(
-        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
-    ) -> dict[str, float]:
+    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
         """Nothing: training facts are no lesson."""
         return {}
 
@@ -87,18 +86,17 @@ class TrainingLesson:
         self.positive = positive
         self.known = known
 
-    def before(self, objective: DistillationObjective) -> dict[str, float]:
+    def before(self, objective: DistillationObjective) -> Logs:
         """Nothing yet."""
         return {}
 
-    def after(
-        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
-    ) -> dict[str, float]:
+    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
         """One update on the facts of the batch."""
         if self.reward == "rank":
             some = _few(batch)
             assert objective.facts is not None
             return _learn(self, objective, some, objective.facts.rows(some.fact), objective.folds(some))
+        batch = batch.to(objective.device)
         return update(self.agent, done.choice, _closed_form(self.reward, self.positive, batch, facts, done))
 
 
@@ -118,18 +116,16 @@ class LookaheadLesson:
         self.batches = forever(sampler)
         self.positive = positive
 
-    def before(self, objective: DistillationObjective) -> dict[str, float]:
+    def before(self, objective: DistillationObjective) -> Logs:
         """Nothing yet."""
         return {}
 
-    def after(
-        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
-    ) -> dict[str, float]:
+    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
         """One update on the facts of the batch."""
         model = objective.model
         if not isinstance(model, nn.Module):
             raise ConfigError(f"reward: 'lookahead' expects a student that is a module, got {type(model).__name__}")
-        others = next(self.batches).to(batch.head.device)
+        batch, others = batch.to(objective.device), next(self.batches).to(objective.device)
         loss = grouped_cross_entropy(model.score_tails(others.head, others.relation), others.row, others.target)
         parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
@@ -150,7 +146,7 @@ class LookaheadLesson:
 Rewards = Callable[[Tensor], Tensor]
 
 
-def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards) -> dict[str, float]:
+def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards) -> Logs:
     """One update of an agent, with the rewards of all subsets where it wants them.
 
     Args:
@@ -164,7 +160,7 @@ def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards) -> di
         else:
             reward = rewards(all_subsets(agent.num_teachers, choice.action.device).expand(len(choice.action), -1, -1))
             own = rewards(choice.action)
-    return {"reward": own.mean().item() if own.numel() else 0.0, **agent.update(choice, reward)}
+    return {"reward": own.mean() if own.numel() else 0.0, **agent.update(choice, reward)}
 
 
 def forever(sampler: QuerySampler) -> Iterator[QueryBatch]:
@@ -180,7 +176,7 @@ def _learn(
     batch: QueryBatch,
     facts: FactSignals,
     fold: Tensor | None,
-) -> dict[str, float]:
+) -> Logs:
     """One update on facts that have a row each."""
     ensemble = objective.ensemble
     scores = objective.scores(batch.head, batch.relation)
@@ -191,6 +187,7 @@ def _learn(
         ranked = filtered_probabilities(teacher_logits, values, batch, lesson.known)
     prob = ensemble.softened_(teacher_logits, objective.temperature)
     groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, prob)
+    batch = batch.to(objective.device)
     done = objective.look(values, scores.query, prob, batch, facts, groups, lesson.agent, "lesson")
     if ranked is None:
         return update(lesson.agent, done.choice, _closed_form(lesson.reward, lesson.positive, batch, facts, done))
@@ -216,8 +213,9 @@ def filtered_probabilities(
     teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
     row, answer = known.rows(batch.head, batch.relation)
     other = answer != batch.target[row]
-    teacher_prob[row[other], :, answer[other]] = 0.0
-    student_prob[row[other], answer[other]] = 0.0
+    row, answer = (x[other].to(logits.device) for x in (row, answer))
+    teacher_prob[row, :, answer] = 0.0
+    student_prob[row, answer] = 0.0
     return teacher_prob, student_prob
 
 

@@ -37,7 +37,7 @@ from torch_geometric_dsom.sampler import (
 )
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
-from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.fit import FitConfig, Logs
 from torch_geometric_dsom.trainer.scores import Scores
 
 
@@ -60,12 +60,10 @@ class Distilled(NamedTuple):
 class Lesson(Protocol):
     """How the agent learns."""
 
-    def before(self, objective: DistillationObjective) -> dict[str, float]:
+    def before(self, objective: DistillationObjective) -> Logs:
         """Before a batch is distilled; returns what to log."""
 
-    def after(
-        self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled
-    ) -> dict[str, float]:
+    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
         """After it was; returns what to log."""
 
 
@@ -150,27 +148,27 @@ class DistillationObjective(CrossEntropyObjective):
         self.unlabelled_agent = unlabelled_agent if unlabelled_agent is not None else agent
         self.slabs = 3 + ensemble.slabs  # logits, what of them lies outside groups, a copy
 
-    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, dict[str, float]]:
+    def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
         """The loss of a batch; the agent learns on the way."""
-        logs = {} if self.lesson is None else self.lesson.before(self)
+        logs: dict[str, float | Tensor] = {} if self.lesson is None else dict(self.lesson.before(self))
         if not self.index.per_query:
             batch = batch.ungrouped()
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
-        candidates = self._candidates(batch)
+        candidates = self._candidates(batch).to(self.device)
         scores = self.scores(batch.head, batch.relation, candidates)
-        loss, sums = scores.query.new_zeros(()), dict[str, float]()
+        loss, sums = scores.query.new_zeros(()), dict[str, float | Tensor]()
         for rows, part in self.parts(scores, batch):
             value, found = self._distil(scores, rows, part, candidates, gamma)
             loss = loss + part.weight * value
             for name, number in found.items():
                 sums[name] = sums.get(name, 0.0) + part.weight / batch.weight * number
-        loss = scores.carry(loss) + self.penalty(scores, batch)
+        loss = scores.carry(loss) + self.penalty(scores, batch.to(self.device))
         logs |= {**sums, "gamma": gamma}
         if self.ensemble.cache is not None and self.ensemble.cache.top_k:
             logs["cache_error"] = self.ensemble.cache.error
         if self.unlabelled is not None:
             free = self._unlabelled(max(1, round(self.unlabelled_share * len(batch.head))), gamma)
-            logs["kd_unlabelled"] = free.item()
+            logs["kd_unlabelled"] = free.detach()
             loss = loss + gamma * free
         return loss, logs
 
@@ -186,23 +184,25 @@ class DistillationObjective(CrossEntropyObjective):
 
     def _distil(
         self, scores: Scores, rows: slice, part: QueryBatch, candidates: Candidates, gamma: float
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, Logs]:
         """Distils on facts, a part of a batch; the loss without penalty, and what to log."""
         assert self.facts is not None
         facts, values = self.facts.rows(part.fact), scores.values(rows)
         fold = self.folds(part)
         prob = self.ensemble.soften(part.head, part.relation, self.temperature, fold, "facts", candidates)
         groups = self.ensemble.groups(self.index, part.head, part.relation, self._target(part), prob, candidates)
-        query = scores.query[rows]
+        query, there = scores.query[rows], part.to(self.device)
         done, ce, kd, gradient = self._learn_from(
-            values, query, prob, part, facts, groups, candidates, self.agent, gamma, True
+            values, query, prob, there, facts, groups, candidates, self.agent, gamma, True
         )
         scores.learn(gradient, rows)
-        logs = {} if self.lesson is None else self.lesson.after(self, part, facts, done)
-        rates = done.choice.action.float().mean(dim=0).tolist()
-        logs |= {"ce": ce.item(), "kd": kd.item()}
+        logs: dict[str, float | Tensor] = (
+            {} if self.lesson is None else dict(self.lesson.after(self, part, facts, done))
+        )
+        rates = done.choice.action.float().mean(dim=0)
+        logs |= {"ce": ce, "kd": kd}
         logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
-        logs["select/none"] = 1.0 - done.choice.weight.mean().item()
+        logs["select/none"] = 1.0 - done.choice.weight.mean()
         return ce + gamma * kd, logs
 
     def _target(self, batch: QueryBatch) -> Tensor | None:
@@ -212,6 +212,11 @@ class DistillationObjective(CrossEntropyObjective):
     def folds(self, batch: QueryBatch) -> Tensor | None:
         """The folds of a batch's rows, where teachers were cross-fitted."""
         return row_folds(self.sampler, batch) if self.ensemble.fold_teachers else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where student and teachers are; batches come from the host, where they are looked up."""
+        return self.ensemble.available.device
 
     def look(
         self,
@@ -261,8 +266,9 @@ class DistillationObjective(CrossEntropyObjective):
         """One set for each of the given rows' queries."""
         head, relation = batch.head[row], batch.relation[row]
         divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - facts.teachers.entropy
-        student = StudentSignals(view.log_prob(row, candidates.place(facts.favourite)), divergence)
-        state = self.state(query[row].detach(), facts.teachers, student, head, relation, facts.favourite)
+        favourite = facts.favourite.to(row.device, non_blocking=True)
+        student = StudentSignals(view.log_prob(row, candidates.place(favourite)), divergence)
+        state = self.state(query[row].detach(), facts.teachers, student, head, relation, favourite)
         return agent.sample(state, available=self.ensemble.available[head])
 
     def _learn_from(
@@ -292,7 +298,7 @@ class DistillationObjective(CrossEntropyObjective):
             kd, everywhere, share = mixed_kd_loss(done.view, done.labels, row, weights), None, batch.weight / len(row)
             if labelled and together:
                 ce = -done.view.log_prob(row, target).mean()
-                everywhere = torch.bincount(row, minlength=len(values)) * share
+                everywhere = values.new_zeros(len(values)).index_add_(0, row, values.new_full((len(row),), share))
             scale = gamma * batch.weight
             gradient = mixed_kd_gradient_(done.view, done.labels, row, weights, scale, everywhere)
             if everywhere is not None:
@@ -319,16 +325,17 @@ class DistillationObjective(CrossEntropyObjective):
     def _unlabelled(self, number: int, gamma: float) -> Tensor:
         """The distillation loss of queries of which no answer is known; the agent is asked, but not rewarded."""
         assert self.unlabelled is not None
-        head, relation = (x.to(self.ensemble.available.device) for x in self.unlabelled.sample(number))
-        row = torch.arange(number, device=head.device)
+        head, relation = self.unlabelled.sample(number)
+        row = torch.arange(number)
         batch = QueryBatch(head, relation, row, row, row)
-        candidates = self._unlabelled_candidates(batch)
+        candidates = self._unlabelled_candidates(batch).to(self.device)
         scores = self.scores(head, relation, candidates)
         loss = scores.query.new_zeros(())
         for rows, part in self.parts(scores, batch):
             prob = self.ensemble.soften(part.head, part.relation, self.temperature, None, "facts", candidates)
             favourite = self.ensemble.favourites(prob, part.head, candidates)
-            groups = self.ensemble.groups(self.index, part.head, part.relation, favourite, prob, candidates)
+            groups = self.ensemble.groups(self.index, part.head, part.relation, favourite.cpu(), prob, candidates)
+            part = part.to(self.device)
             signals = teacher_signals(prob, part.row, candidates.place(favourite), groups)
             nothing = favourite.new_empty(len(favourite), 0, dtype=torch.int32)
             facts, values = FactSignals(signals, favourite, signals.log_prob, nothing), scores.values(rows)
@@ -348,7 +355,8 @@ class DistillationObjective(CrossEntropyObjective):
         needed = [head[:0]]
         if self.top_k > 0:  # nobody asked about these before
             rows = rows_within(self.workspace_bytes, self.ensemble.slabs, self.ensemble.available.size(0))
-            needed.append(self.ensemble.best(head, relation, self.temperature, self.top_k, rows).flatten())
+            best = self.ensemble.best(head, relation, self.temperature, self.top_k, rows)
+            needed.append(best.flatten().to(head.device))
         if self.index.kind in ("head", "answers"):
             needed.append(self.index.rows(head, relation).entity)
         return self.candidates.sample(torch.cat(needed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import with_gradient
 from torch_geometric_dsom.nn import Scorer, Workspace, product
 from torch_geometric_dsom.sampler import ALL, Candidates
@@ -21,7 +21,7 @@ class Scores:
 
     Args:
         model (Scorer or TailScorer): The model.
-        head (Tensor): Query entities, ``[Q]``, int64.
+        head (Tensor): Query entities, ``[Q]``, int64, on any device.
         relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
         memory (Workspace): Where logits are computed.
         dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
@@ -53,7 +53,9 @@ class Scores:
         self.dtype = dtype
         self.table: Tensor | None = None
         self.answers: Tensor | None = None  # those rows of the table that are candidates
-        entity = candidates.entity
+        entity, device = candidates.entity, device_of(model)
+        if device is not None:
+            head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
         self.logits: Tensor | None = None  # with their graph
         self._gradients: list[Tensor] = []
         if isinstance(model, Scorer):

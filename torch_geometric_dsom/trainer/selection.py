@@ -96,14 +96,13 @@ def selection_shares(
     """
     sampler = QuerySampler(facts, len(relations), batch_size, max_facts=1, shuffle=False)
     signals = fact_signals(objective.ensemble, sampler, objective.index, objective.temperature)
-    device = objective.ensemble.available.device
     actions, kinds = [], []
     for batch in sampler:
-        batch = batch.to(device)
         one = signals.rows(batch.fact)
         scores = objective.scores(batch.head, batch.relation)
         prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
         groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
+        batch = batch.to(objective.device)
         choice = objective.look(scores.values(), scores.query, prob, batch, one, groups, objective.agent).choice
         actions.append(choice.action)
         kinds.append(batch.relation % len(relations))

@@ -27,7 +27,8 @@ class SoftLabelCache:
         max_bytes (int): The budget.
         folder (path, optional): Keeps them in a file there, mapped into memory and without a name, so that it is gone
             with the process; in memory if :obj:`None`.
-        device (torch.device or str): Where they are kept without a folder. (default: :obj:`"cpu"`)
+        device (torch.device or str): Where they are kept without a folder, and read to; keys and places are on the
+            host. (default: :obj:`"cpu"`)
         top_k (int): How many probabilities are kept of each distribution; all of them if 0. (default: :obj:`0`)
 
     Example:
@@ -56,8 +57,8 @@ class SoftLabelCache:
         width = self.top_k or num_entities
         each = (6 if self.top_k else 2) * num_teachers * width
         room = min(keys.numel(), max_bytes // max(each, 1))
-        self.keys = keys.sort().values.to(device)
-        self.ready = torch.zeros(room, dtype=torch.bool, device=device)
+        self.keys = keys.sort().values
+        self.ready = torch.zeros(room, dtype=torch.bool)
         shape = room, num_teachers, width
         self._store = _room(shape, torch.float16, folder, device)
         self._entity = _room(shape if self.top_k else (0,), torch.int32, folder, device)
@@ -81,13 +82,14 @@ class SoftLabelCache:
         Returns:
             Tensor: :obj:`out`.
         """
+        slot = slot.to(self._store.device, non_blocking=True)
         for k, part in enumerate(out):
             prob = self._store[:, k].index_select(0, slot)
             if self.top_k:
-                prob = prob.to(part.dtype).mul_(1.0 / SCALE)
+                prob = prob.to(part).mul_(1.0 / SCALE)
                 rest = (1.0 - prob.sum(dim=-1, keepdim=True)).clamp_min_(0.0) / (self.num_entities - self.top_k)
                 part.copy_(rest.expand_as(part))
-                part.scatter_(1, self._entity[:, k].index_select(0, slot).long(), prob)
+                part.scatter_(1, self._entity[:, k].index_select(0, slot).to(part.device, torch.long), prob)
             else:
                 part.copy_(prob).mul_(1.0 / SCALE)
         return out
@@ -99,12 +101,13 @@ class SoftLabelCache:
             slot (Tensor): Places, ``[Q]``, int64, none of them -1.
             prob (Tensor): ``[K, Q, N]``.
         """
+        self.ready[slot] = True
+        slot = slot.to(self._store.device)
         for k, part in enumerate(prob):
             if self.top_k:
                 part, entity = part.topk(self.top_k, dim=-1, sorted=False)
-                self._entity[slot, k] = entity.int()
-            self._store[slot, k] = (part * SCALE).half()
-        self.ready[slot] = True
+                self._entity[slot, k] = entity.int().to(self._store.device)
+            self._store[slot, k] = (part * SCALE).half().to(self._store.device)
         if self.top_k:
             off = self.read(slot, torch.empty_like(prob)).sub_(prob).abs_()
             self._off += off.sum(dtype=torch.float64) / (2 * len(prob))

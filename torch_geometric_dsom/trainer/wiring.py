@@ -143,9 +143,9 @@ def best_on_validation(data: Data, ensemble: Ensemble) -> Tensor:
     rewards, relations = [], []
     sampler = QuerySampler(split_triples(data, "val"), data.num_relations, HELD_OUT_BATCH, max_facts=1, shuffle=False)
     for batch in sampler:
-        batch = batch.to(ensemble.available.device)
         logits = ensemble.ask(batch.head, batch.relation)
         prob, nothing = filtered_probabilities(logits, torch.zeros_like(logits[:, 0]), batch, known)
+        batch = batch.to(logits.device)
         prob = prob * ensemble.available[batch.head].unsqueeze(-1)
         subsets = all_subsets(ensemble.num_teachers, logits.device).expand(batch.head.numel(), -1, -1)
         # Against a student that knows nothing: the same offset for every set but the empty one.
@@ -208,7 +208,7 @@ def make_objective(
             for the agent, and only tells what the agent would choose. (default: :obj:`True`)
     """
     device = ensemble.available.device
-    index = NeighborIndex(data, config.neighbors, config.top_k).to(device)
+    index = NeighborIndex(data, config.neighbors, config.top_k)
     temperature = float(getattr(loss, "temperature", 1.0))
     signals, lesson = None, None
     top_k = config.candidate_top_k if config.candidates == "topk" else 0
