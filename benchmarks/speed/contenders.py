@@ -155,6 +155,15 @@ class Bare:
         return 0.0
 
 
+def models(data: Data, part: Slice, count: int) -> Run:
+    """What every way to distil has in memory: student, teachers, neighbours, optimiser."""
+    kept = Bare(data, part), teachers(data, count), NeighborIndex(data, "head")
+    for parameter in (kept[0].entity, kept[0].relation):
+        parameter.grad = torch.zeros_like(parameter)
+    kept[0].optimizer.step()
+    return lambda: kept
+
+
 class Straightforward(Bare):
     """Distillation as one would write it down: the loss on dense masks, a row a fact, PyTorch as it comes."""
 
