@@ -29,8 +29,10 @@ setup(
     install_requires=[
         "torch>=2.2",
         "torch-geometric>=2.5",
+        "filelock>=3.12",
         "numpy>=1.24",
         "pillow>=9.1",
+        "psutil>=5.9",
         "safetensors>=0.4",
         "scikit-learn>=1.3",
         "tqdm>=4.60",

@@ -15,7 +15,8 @@ def test_round_trip(tmp_path):
     meta, tensors = load_directory(tmp_path / "deep" / "run")
     assert meta == META
     assert torch.equal(tensors["x"], TENSORS["x"])
-    assert sorted(os.listdir(tmp_path / "deep" / "run")) == ["manifest.json", "tensors.safetensors"]
+    kinds = sorted(name.split("-")[0] for name in os.listdir(tmp_path / "deep" / "run"))
+    assert kinds == ["manifest.json", "meta", "tensors"]
     assert os.listdir(tmp_path / "deep") == ["run"]  # nothing is left beside it
 
 
@@ -48,7 +49,7 @@ def test_missing_damaged_and_foreign_saves_are_named(tmp_path):
     with pytest.raises(CheckpointError, match="not found"):
         load_directory(tmp_path / "nowhere")
     save_directory(tmp_path / "run", META, TENSORS)
-    payload = tmp_path / "run" / "tensors.safetensors"
+    (payload,) = (tmp_path / "run").glob("tensors-*.safetensors")
     whole = payload.read_bytes()
     payload.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(CheckpointError, match="damaged"):
@@ -72,8 +73,10 @@ def test_a_newer_format_and_a_path_out_of_the_folder_are_refused(tmp_path):
     path = tmp_path / "run" / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "format_version": 99}))
-    with pytest.raises(CheckpointError, match="version 1, got 99"):
+    with pytest.raises(CheckpointError, match="version 2, got 99"):
         load_directory(tmp_path / "run")
-    path.write_text(json.dumps({**manifest, "sha256": {"../../secret": "0"}}))
-    with pytest.raises(CheckpointError, match="expected a file name"):
-        load_directory(tmp_path / "run")
+    for name in ("../../secret", "/etc/passwd", "meta-1/../../x.json", "tensors-1.json", "meta-1.pkl"):
+        files = {**manifest["files"], "meta": {"name": name, "sha256": "0"}}
+        path.write_text(json.dumps({**manifest, "files": files}))
+        with pytest.raises(CheckpointError, match="expected the name of a file of meta"):
+            load_directory(tmp_path / "run")

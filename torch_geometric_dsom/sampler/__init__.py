@@ -3,6 +3,7 @@
 from torch_geometric_dsom.sampler.candidates import ALL, Candidates, CandidateSampler
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
+from torch_geometric_dsom.sampler.endless_batches import EndlessBatches
 from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy, CategoricalPolicy, bernoulli_entropy
 from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler, random_folds
 from torch_geometric_dsom.sampler.rewards import (
@@ -35,6 +36,7 @@ __all__ = [
     "Candidates",
     "CategoricalPolicy",
     "ConfidenceSampler",
+    "EndlessBatches",
     "QueryBatch",
     "QuerySampler",
     "RelationSampler",

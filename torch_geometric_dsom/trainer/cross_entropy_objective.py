@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,6 +72,15 @@ class CrossEntropyObjective:
             return 0.0
         head, relation = batch.head[batch.row], batch.relation[batch.row]
         return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scores.table)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in training beside the model."""
+        return {} if self.candidates is None else {"candidates": self.candidates.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        if self.candidates is not None:
+            self.candidates.generator.set_state(state["candidates"])
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
         """The loss of a batch, which may be on another device than the model."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,8 +25,11 @@ from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObj
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
+from torch_geometric_dsom.trainer.identity import part_identity, run_identity
 from torch_geometric_dsom.trainer.objective import DistillationObjective
+from torch_geometric_dsom.trainer.phase_keeper import fit_kept
 from torch_geometric_dsom.trainer.predict import Prediction, predict
+from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
 from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
 
@@ -84,6 +88,9 @@ class DSoMTrainer:
         loss: nn.Module | None = None,
         device: torch.device | str | None = None,
         progress: bool | None = None,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        checkpoint_every: int = 1,
         **options: Any,
     ) -> None:
         self.seed = seed
@@ -96,6 +103,12 @@ class DSoMTrainer:
         self.loss = loss if loss is not None else self._default_loss()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.progress = progress
+        self.checkpoint_dir = checkpoint_dir
+        self.resume = resume
+        self.checkpoint_every = checkpoint_every
+        self.run: RunDirectory | None = None
+        parts = {"student": student, "agent": agent, "loss": self.loss, **self.teachers}
+        self._given = {name: part_identity(part) for name, part in parts.items() if part is not None and checkpoint_dir}
         self.history: list[Record] = []
         self.results: dict[str, FitResult] = {}
         self.vocabulary: Vocabulary | None = None
@@ -118,15 +131,17 @@ class DSoMTrainer:
             NonFiniteError: If a loss becomes NaN or infinite.
         """
         self._check(data)
-        if not self.teachers:
-            self.fit_teachers(data, on_epoch)
-        self.fit_student(data, epochs, on_epoch)
+        with self._kept(data):
+            if not self.teachers:
+                self.fit_teachers(data, on_epoch)
+            self.fit_student(data, epochs, on_epoch)
         return self
 
     def fit_teachers(self, data: Data, on_epoch: Callable[[Record], None] | None = None) -> dict[str, TailScorer]:
         """Trains the experts of structure and of each modality, freezes them and adds the fused one."""
         self._check(data)
-        self.teachers = self._train_experts(data, "", on_epoch)
+        with self._kept(data):
+            self.teachers = self._train_experts(data, "", on_epoch)
         return self.teachers
 
     def fit_fold_teachers(
@@ -144,10 +159,11 @@ class DSoMTrainer:
         if folds is None:
             raise ConfigError("crossfit: expected at least 2 folds to train teachers for, got 0")
         self.fold_teachers = []
-        for fold in range(self.config.crossfit):
-            part = copy.copy(data)
-            part.edge_index, part.edge_type = data.edge_index[:, folds != fold], data.edge_type[folds != fold]
-            self.fold_teachers.append(self._train_experts(part, f"fold{fold}/", on_epoch))
+        with self._kept(data):
+            for fold in range(self.config.crossfit):
+                part = copy.copy(data)
+                part.edge_index, part.edge_type = data.edge_index[:, folds != fold], data.edge_type[folds != fold]
+                self.fold_teachers.append(self._train_experts(part, f"fold{fold}/", on_epoch))
         return self.fold_teachers
 
     def _train_experts(
@@ -175,8 +191,10 @@ class DSoMTrainer:
             self.student = self._new_student(data, "student")
         _to(self.student, self.device)
         config = self._student_config(epochs)
-        objective = self._objective(data, self.student, config, on_epoch)
-        self._fit(self.student, data, objective, config, "student", on_epoch, objective.sampler)
+        with self._kept(data) as run:
+            train = run is None or run.finished("student") is None
+            objective = self._objective(data, self.student, config, on_epoch, train)
+            self._fit(self.student, data, objective, config, "student", on_epoch, objective.sampler)
         self.vocabulary = Vocabulary.from_data(data)
         return self.student
 
@@ -192,7 +210,8 @@ class DSoMTrainer:
         config = self._student_config(epochs)
         objective = self._cross_entropy(data, self.baseline, config, "ce_only")
         sampler = self._sampler(data, config, "student")
-        self._fit(self.baseline, data, objective, config, "ce_only", on_epoch, sampler)
+        with self._kept(data):
+            self._fit(self.baseline, data, objective, config, "ce_only", on_epoch, sampler)
         return self.baseline
 
     def evaluate(self, data: Data, split: str = "test", batch_size: int | None = None) -> RankingResult:
@@ -280,9 +299,24 @@ class DSoMTrainer:
         sampler: QuerySampler,
     ) -> None:
         assert isinstance(model, torch.nn.Module)
-        result = fit_on_graph(model, data, sampler, objective, config, phase, self.progress, on_epoch)
+        arguments = model, data, sampler, objective, config, phase, self.progress, on_epoch
+        result = fit_on_graph(*arguments) if self.run is None else fit_kept(self.run, self.checkpoint_every, *arguments)
         self.results[phase] = result
         self.history.extend(result.history)
+
+    @contextmanager
+    def _kept(self, data: Data) -> Iterator[RunDirectory | None]:
+        """The directory that the run is kept in, ours alone for a while; nothing where none was given."""
+        if self.checkpoint_dir is None or self.run is not None:
+            yield self.run
+            return
+        identity = {**run_identity(self.seed, self.config.to_dict(), data), **self._given}
+        with RunDirectory(self.checkpoint_dir, identity, self.resume).locked() as self.run:
+            self.resume = True  # whatever comes next of this trainer belongs to the same run
+            try:
+                yield self.run
+            finally:
+                self.run = None
 
     def _cross_entropy(self, data: Data, model: Scorer, config: FitConfig, phase: str) -> CrossEntropyObjective:
         candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"))

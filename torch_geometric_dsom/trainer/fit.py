@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,11 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from torch_geometric_dsom.data import KnownAnswers, split_triples
-from torch_geometric_dsom.errors import ConfigError, NonFiniteError
+from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import Scorer, fast_matmul
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
+from torch_geometric_dsom.trainer.finite_guard import FiniteGuard
 
 Record = dict[str, float | int | str]
 Logs = Mapping[str, float | Tensor]
@@ -80,6 +81,28 @@ class Objective(Protocol):
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
         """Returns the loss to differentiate, and what to log; numbers may stay on the device as tensors."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in training beside the model."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+
+
+class Keeper(Protocol):
+    """Keeps a fit, so that it can go on where it was."""
+
+    def begin(self, fit: Fit) -> None:
+        """Before the first epoch; may restore an earlier state."""
+
+    def batch_done(self, fit: Fit) -> None:
+        """After each batch; may keep the state and end the fit by raising."""
+
+    def epoch_done(self, fit: Fit) -> None:
+        """After each epoch."""
+
+    def hint(self) -> str:
+        """What to tell who reads of a failure."""
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -105,6 +128,7 @@ def fit_scorer(
     phase: str = "student",
     progress: bool | None = None,
     on_epoch: Callable[[Record], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> FitResult:
     """Trains a scorer and leaves it with its best weights, in evaluation mode.
 
@@ -118,86 +142,177 @@ def fit_scorer(
         phase (str): Name of this fit in records and progress bar. (default: :obj:`"student"`)
         progress (bool, optional): Whether to show a progress bar; :obj:`None` shows it on a terminal.
         on_epoch (callable, optional): Called with the record of each epoch.
+        keeper (Keeper, optional): Keeps the state of the fit, and may restore it.
 
     Returns:
         FitResult: Best epoch, its validation MRR and the history.
 
     Raises:
-        NonFiniteError: If a loss is NaN or infinite; names phase, epoch and batch.
+        NonFiniteError: If a loss or a gradient is NaN or infinite; names phase, epoch, batch and parameter.
     """
-    optimizer = make_optimizer(model, config)
-    history: list[Record] = []
-    best_mrr, best_epoch, best_state = float("nan"), 0, None
-    bar = tqdm(
-        total=config.epochs, desc=f"{phase:>18}", unit="epoch", disable=None if progress is None else not progress
-    )
-    with bar, fast_matmul():
-        for epoch in range(1, config.epochs + 1):
-            start = time.perf_counter()
-            record: Record = {"phase": phase, "epoch": epoch}
-            record.update(_train_epoch(model, sampler, objective, optimizer, epoch, phase))
-            stale = 0
-            if validate is not None and (epoch % config.evaluate_every == 0 or epoch == config.epochs):
-                model.eval()
-                mrr = validate()
-                record["val_mrr"] = mrr
-                if best_state is None or mrr > best_mrr:
-                    best_mrr, best_epoch = mrr, epoch
-                    best_state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-                stale = (epoch - best_epoch) // config.evaluate_every
-            record["seconds"] = time.perf_counter() - start
-            history.append(record)
-            if on_epoch is not None:
-                on_epoch(record)
-            bar.update()
-            bar.set_postfix(loss=f"{record['loss']:.3f}", val_mrr=f"{best_mrr:.4f}", refresh=False)
-            if stale >= config.patience:
-                break
-    if best_state is None:
-        best_epoch = len(history)
-    else:
-        model.load_state_dict(best_state)
-    model.eval()
-    return FitResult(best_epoch, best_mrr, history)
+    return Fit(model, sampler, objective, config, validate, phase, progress, on_epoch, keeper).run()
 
 
-def _train_epoch(
-    model: nn.Module,
-    sampler: QuerySampler,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-    phase: str,
-) -> dict[str, float]:
-    """One pass over the sampler; returns what the objective logs, averaged over facts."""
-    model.train()
-    sums: dict[str, float | Tensor] = {}
-    facts = 0
-    waits = next(model.parameters()).device.type != "cpu"  # looking at a number there holds everything up
-    losses: list[Tensor] = []
-    for number, batch in enumerate(sampler, start=1):
-        loss, logs = objective(batch, epoch)
-        losses.append(loss.detach())
-        if not waits:
-            _check_losses(losses[-1:], phase, epoch, number)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        count = batch.target.numel()
-        facts += count
-        for name, part in {"loss": losses[-1], **logs}.items():
-            sums[name] = sums.get(name, 0.0) + part * count
-    _check_losses(losses, phase, epoch, 1)
-    return {name: float(total) / facts for name, total in sums.items()}
+class Fit:
+    """A fit between two batches: everything that it needs to go on.
+
+    Args:
+        model (nn.Module): As all that follow, see :func:`fit_scorer`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sampler: QuerySampler,
+        objective: Objective,
+        config: FitConfig,
+        validate: Callable[[], float] | None = None,
+        phase: str = "student",
+        progress: bool | None = None,
+        on_epoch: Callable[[Record], None] | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self.model = model
+        self.sampler = sampler
+        self.objective = objective
+        self.config = config
+        self.validate = validate
+        self.phase = phase
+        self.progress = progress
+        self.on_epoch = on_epoch
+        self.keeper = keeper
+        self.optimizer = make_optimizer(model, config)
+        self.guard = FiniteGuard(model, phase)
+        self.epoch, self.batch, self.seconds = 1, 0, 0.0  # the epoch that runs, its batches and seconds so far
+        self.sums: dict[str, float | Tensor] = {}
+        self.facts = 0
+        self.order: Tensor | None = None  # of the sampler's generator when the epoch began
+        self.history: list[Record] = []
+        self.best_mrr, self.best_epoch = float("nan"), 0
+        self.best_state: dict[str, Tensor] | None = None
+        self.over = False
+
+    def run(self) -> FitResult:
+        """Trains until it is over."""
+        if self.keeper is not None:
+            self.keeper.begin(self)
+        show = None if self.progress is None else not self.progress
+        bar = tqdm(
+            total=self.config.epochs, initial=self.epoch - 1, desc=f"{self.phase:>18}", unit="epoch", disable=show
+        )
+        with bar, fast_matmul():
+            while not self.over:
+                record = self._run_epoch()
+                bar.update()
+                bar.set_postfix(loss=f"{record['loss']:.3f}", val_mrr=f"{self.best_mrr:.4f}", refresh=False)
+        if self.best_state is None:
+            self.best_epoch = len(self.history)
+        else:
+            self.model.load_state_dict(self.best_state)
+        self.model.eval()
+        return FitResult(self.best_epoch, self.best_mrr, self.history)
+
+    def _run_epoch(self) -> Record:
+        start, epoch = time.perf_counter() - self.seconds, self.epoch
+        record: Record = {"phase": self.phase, "epoch": epoch, **self._train(start)}
+        stale = 0
+        if self.validate is not None and (epoch % self.config.evaluate_every == 0 or epoch == self.config.epochs):
+            self.model.eval()
+            with self.guard.place(epoch, hint="" if self.keeper is None else self.keeper.hint()):
+                mrr = self.validate()
+            record["val_mrr"] = mrr
+            if self.best_state is None or mrr > self.best_mrr:
+                self.best_mrr, self.best_epoch = mrr, epoch
+                self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            stale = (epoch - self.best_epoch) // self.config.evaluate_every
+        record["seconds"] = time.perf_counter() - start
+        self.history.append(record)
+        self.epoch, self.batch, self.seconds, self.sums, self.facts, self.order = epoch + 1, 0, 0.0, {}, 0, None
+        self.over = stale >= self.config.patience or epoch >= self.config.epochs
+        if self.on_epoch is not None:
+            self.on_epoch(record)
+        if self.keeper is not None:
+            self.keeper.epoch_done(self)
+        return record
+
+    def _train(self, start: float) -> dict[str, float]:
+        """What is left of a pass over the sampler; returns what the objective logs, averaged over facts."""
+        self.model.train()
+        generator = getattr(self.sampler, "generator", None)
+        if self.order is not None and generator is not None:
+            generator.set_state(self.order)
+        elif generator is not None:
+            self.order = generator.get_state()
+        hint = "" if self.keeper is None else self.keeper.hint()
+        for batch in itertools.islice(self.sampler, self.batch, None):
+            self.batch += 1
+            with self.guard.place(self.epoch, self.batch, hint):
+                loss, logs = self.objective(batch, self.epoch)
+            self.guard.loss(loss, self.epoch, self.batch, hint)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.guard.gradients(self.epoch, self.batch, hint)
+            self.optimizer.step()
+            count = batch.target.numel()
+            self.facts += count
+            for name, part in {"loss": loss.detach(), **logs}.items():
+                self.sums[name] = self.sums.get(name, 0.0) + part * count
+            self.seconds = time.perf_counter() - start
+            if self.keeper is not None:
+                self.keeper.batch_done(self)
+        self.guard.epoch_done(self.epoch, hint)
+        return {name: float(total) / self.facts for name, total in self.sums.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to go on, to the bit: weights, optimiser, objective, order, generators, history."""
+        return {
+            "model": self.model.state_dict(),
+            "generators": generator_states(self.model),
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state_dict(),
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "seconds": self.seconds,
+            "sums": {name: float(total) for name, total in self.sums.items()},
+            "facts": self.facts,
+            "order": self.order,
+            "sampler": self.sampler.generator.get_state(),
+            "history": self.history,
+            "best_mrr": self.best_mrr,
+            "best_epoch": self.best_epoch,
+            "best_state": self.best_state,
+            "over": self.over,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        load_generator_states(self.model, state["generators"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.load_state_dict(state["objective"])
+        self.sampler.generator.set_state(state["sampler"])
+        for name in ("epoch", "batch", "seconds", "sums", "facts", "order"):
+            setattr(self, name, state[name])
+        for name in ("history", "best_mrr", "best_epoch", "best_state", "over"):
+            setattr(self, name, state[name])
 
 
-def _check_losses(losses: list[Tensor], phase: str, epoch: int, first: int) -> None:
-    """Refuses losses that are not finite; the first of them is that of batch number ``first``."""
-    for number, value in enumerate(torch.stack(losses).tolist(), start=first):
-        if not math.isfinite(value):
-            raise NonFiniteError(
-                f"{phase}: loss became {value} in epoch {epoch}, batch {number}; lower the learning rate"
-            )
+def generator_states(module: object) -> dict[str, Tensor]:
+    """States of the generators that parts of a module draw from, by name of the part.
+
+    Args:
+        module (object): A module whose parts keep theirs as ``generator``; anything else has none.
+    """
+    parts = module.named_modules() if isinstance(module, nn.Module) else ()
+    found = ((name, getattr(part, "generator", None)) for name, part in parts)
+    return {name: generator.get_state() for name, generator in found if isinstance(generator, torch.Generator)}
+
+
+def load_generator_states(module: object, states: dict[str, Tensor]) -> None:
+    """Restores what :func:`generator_states` gave."""
+    parts = dict(module.named_modules()) if isinstance(module, nn.Module) else {}
+    for name, state in states.items():
+        parts[name].generator.set_state(state)
 
 
 def make_optimizer(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
@@ -217,6 +332,7 @@ def fit_on_graph(
     phase: str = "student",
     progress: bool | None = None,
     on_epoch: Callable[[Record], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> FitResult:
     """Trains a scorer with :func:`fit_scorer`; the validation facts of a graph, where there are any, choose the epoch.
 
@@ -229,6 +345,7 @@ def fit_on_graph(
         phase (str): Name of this fit in records and progress bar. (default: :obj:`"student"`)
         progress (bool, optional): Whether to show a progress bar; :obj:`None` shows it on a terminal.
         on_epoch (callable, optional): Called with the record of each epoch.
+        keeper (Keeper, optional): Keeps the state of the fit, and may restore it.
     """
     known = KnownAnswers.from_data(data, splits=("train", "val"))
 
@@ -237,4 +354,4 @@ def fit_on_graph(
         return evaluate(scorer, data, split="val", known=known).mrr  # type: ignore[arg-type]
 
     check = validate_mrr if split_triples(data, "val").size(0) > 0 else None
-    return fit_scorer(model, sampler, objective, config, check, phase, progress, on_epoch)
+    return fit_scorer(model, sampler, objective, config, check, phase, progress, on_epoch, keeper)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.loss import grouped_cross_entropy
 from torch_geometric_dsom.nn import score_tangent
 from torch_geometric_dsom.sampler import (
+    EndlessBatches,
     QueryBatch,
     QuerySampler,
     TeacherChoice,
@@ -52,7 +54,7 @@ class HeldOutLesson:
         known: KnownAnswers,
     ) -> None:
         self.agent = agent
-        self.batches = forever(sampler)
+        self.batches = EndlessBatches(sampler)
         self.facts = facts
         self.reward = reward
         self.positive = positive
@@ -66,6 +68,14 @@ class HeldOutLesson:
     def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
         """Nothing: training facts are no lesson."""
         return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its facts."""
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        self.batches.load_state_dict(state)
 
 
 class TrainingLesson:
@@ -99,6 +109,13 @@ class TrainingLesson:
         batch = batch.to(objective.device)
         return update(self.agent, done.choice, _closed_form(self.reward, self.positive, batch, facts, done))
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the facts are those of the batch."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
 
 class LookaheadLesson:
     r"""Rewards the agent for what a step towards its sets gains on other facts, to first order.
@@ -113,7 +130,7 @@ class LookaheadLesson:
 
     def __init__(self, agent: TeacherSampler, sampler: QuerySampler, positive: bool) -> None:
         self.agent = agent
-        self.batches = forever(sampler)
+        self.batches = EndlessBatches(sampler)
         self.positive = positive
 
     def before(self, objective: DistillationObjective) -> Logs:
@@ -142,6 +159,14 @@ class LookaheadLesson:
 
         return update(self.agent, done.choice, reward)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its facts."""
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        self.batches.load_state_dict(state)
+
 
 Rewards = Callable[[Tensor], Tensor]
 
@@ -161,12 +186,6 @@ def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards) -> Lo
             reward = rewards(all_subsets(agent.num_teachers, choice.action.device).expand(len(choice.action), -1, -1))
             own = rewards(choice.action)
     return {"reward": own.mean() if own.numel() else 0.0, **agent.update(choice, reward)}
-
-
-def forever(sampler: QuerySampler) -> Iterator[QueryBatch]:
-    """Epoch after epoch of a sampler."""
-    while True:
-        yield from sampler
 
 
 @torch.no_grad()

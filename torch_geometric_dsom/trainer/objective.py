@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ from torch_geometric_dsom.sampler import (
 )
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
-from torch_geometric_dsom.trainer.fit import FitConfig, Logs
+from torch_geometric_dsom.trainer.fit import FitConfig, Logs, generator_states, load_generator_states
 from torch_geometric_dsom.trainer.scores import Scores
 
 
@@ -65,6 +65,12 @@ class Lesson(Protocol):
 
     def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
         """After it was; returns what to log."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its facts."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
 
 
 class DistillationObjective(CrossEntropyObjective):
@@ -171,6 +177,28 @@ class DistillationObjective(CrossEntropyObjective):
             logs["kd_unlabelled"] = free.detach()
             loss = loss + gamma * free
         return loss, logs
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in training beside the student: agent, lesson, and what is drawn."""
+        state = super().state_dict()
+        if isinstance(self.agent, nn.Module):
+            state |= {"agent": self.agent.state_dict(), "agent_generators": generator_states(self.agent)}
+        if self.lesson is not None:
+            state["lesson"] = self.lesson.state_dict()
+        if self.unlabelled is not None:
+            state["unlabelled"] = self.unlabelled.generator.get_state()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        super().load_state_dict(state)
+        if isinstance(self.agent, nn.Module):
+            self.agent.load_state_dict(state["agent"])
+            load_generator_states(self.agent, state["agent_generators"])
+        if self.lesson is not None:
+            self.lesson.load_state_dict(state["lesson"])
+        if self.unlabelled is not None:
+            self.unlabelled.generator.set_state(state["unlabelled"])
 
     def _candidates(self, batch: QueryBatch) -> Candidates:
         """The entities that stand for all in a batch of facts."""

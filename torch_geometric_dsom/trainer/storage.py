@@ -1,15 +1,17 @@
-"""Saved students, teachers and agents: JSON and safetensors in one directory, published as a whole."""
+"""A directory of JSON and safetensors that is replaced as a whole, checked when it is read, and never holds pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import tempfile
+import platform
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -18,17 +20,21 @@ from torch_geometric_dsom.errors import CheckpointError
 from torch_geometric_dsom.version import __version__
 
 FORMAT = "torch_geometric_dsom/trainer"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
+PAYLOADS = {"meta": ".json", "tensors": ".safetensors"}
 
 
 def save_directory(directory: str | os.PathLike[str], meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Path:
-    """Writes a directory that is complete or not there at all; an older save in its place is replaced.
+    """Writes a directory; what was saved there before is whole until the moment when the new save is.
+
+    Payloads are written under names of their own and forced to the disk, then the manifest that names them takes the
+    place of the older one in one step, then the older payloads go.
 
     Args:
         directory (path): Where to write; may be missing, empty or an older save.
         meta (dict): Anything that JSON can hold.
-        tensors (dict[str, Tensor]): What goes into ``tensors.safetensors``.
+        tensors (dict[str, Tensor]): Any tensors.
 
     Returns:
         Path: The directory.
@@ -37,31 +43,41 @@ def save_directory(directory: str | os.PathLike[str], meta: Mapping[str, Any], t
         CheckpointError: If the directory holds something else, or cannot be written.
     """
     target = Path(directory).absolute()
-    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file())):
+    if target.exists() and (not target.is_dir() or not _is_ours(target)):
         raise CheckpointError(
             f"{target}: expected a new directory or an older save, found something else; left as it was"
         )
+    stamp, new = uuid.uuid4().hex[:12], not target.exists()
+    paths = {kind: target / f"{kind}-{stamp}{suffix}" for kind, suffix in PAYLOADS.items()}
+    fresh = target / f"{MANIFEST}-{stamp}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
-            fresh = Path(scratch) / "new"
-            fresh.mkdir()
-            save_file(
-                {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-                fresh / "tensors.safetensors",
-            )
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(_apart(tensors), paths["tensors"])
+            paths["meta"].write_text(json.dumps(dict(meta), ensure_ascii=False), encoding="utf-8")
             manifest = {
                 "format": FORMAT,
                 "format_version": FORMAT_VERSION,
                 "version": __version__,
-                "sha256": {"tensors.safetensors": _sha256(fresh / "tensors.safetensors")},
-                "meta": dict(meta),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+                "files": {kind: {"name": path.name, "sha256": _sha256(path)} for kind, path in paths.items()},
             }
-            (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
-            if target.exists():
-                os.replace(target, Path(scratch) / "old")
-            os.replace(fresh, target)
-    except OSError as error:
+            fresh.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            for path in (*paths.values(), fresh, target):
+                _to_disk(path)
+            os.replace(fresh, target / MANIFEST)
+        except BaseException:
+            for path in (*paths.values(), fresh):
+                path.unlink(missing_ok=True)
+            if new:
+                target.rmdir()
+            raise
+        _to_disk(target)
+        for path in target.iterdir():
+            if path.name not in {MANIFEST, *(path.name for path in paths.values())}:
+                path.unlink()
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{target}: could not be written: {error}") from error
     return target
 
@@ -85,18 +101,55 @@ def load_directory(directory: str | os.PathLike[str]) -> tuple[dict[str, Any], d
             raise CheckpointError(f"{source / MANIFEST}: expected format '{FORMAT}', found something else")
         if manifest["format_version"] != FORMAT_VERSION:
             raise CheckpointError(
-                f"{source / MANIFEST}: expected format version {FORMAT_VERSION}, got {manifest['format_version']}"
+                f"{source / MANIFEST}: expected format version {FORMAT_VERSION}, got {manifest['format_version']!r}"
             )
-        for name, expected in manifest["sha256"].items():
-            if Path(name).name != name:
-                raise CheckpointError(f"{source / MANIFEST}: expected a file name, got '{name}'")
-            if _sha256(source / name) != expected:
-                raise CheckpointError(f"{source / name}: damaged, its sha256 is not the one in the manifest")
-        return dict(manifest["meta"]), load_file(source / "tensors.safetensors")
+        paths = {kind: _whole(source, kind, manifest["files"][kind]) for kind in PAYLOADS}
+        meta = json.loads(paths["meta"].read_text(encoding="utf-8"))
+        return dict(meta), load_file(paths["tensors"])
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename}: not found; expected a directory made by save()") from error
-    except (KeyError, TypeError, AttributeError, ValueError, OSError, SafetensorError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{source}: not a readable save: {error!r}") from error
+
+
+def _whole(source: Path, kind: str, entry: Mapping[str, str]) -> Path:
+    """The file of an entry of the manifest, checked."""
+    name = entry["name"]
+    if Path(name).name != name or not name.startswith(f"{kind}-") or Path(name).suffix != PAYLOADS[kind]:
+        raise CheckpointError(f"{source / MANIFEST}: expected the name of a file of {kind}, got {name!r}")
+    if (source / name).is_symlink():
+        raise CheckpointError(f"{source / name}: expected a file, found a link")
+    if _sha256(source / name) != entry["sha256"]:
+        raise CheckpointError(f"{source / name}: damaged, its sha256 is not the one in the manifest")
+    return source / name
+
+
+def _is_ours(target: Path) -> bool:
+    """Whether a directory holds a save, or nothing but what a save that was cut off leaves."""
+    names = [path.name for path in target.iterdir()]
+    ours = tuple(f"{kind}-" for kind in (*PAYLOADS, MANIFEST))
+    return MANIFEST in names or all(name.startswith(ours) for name in names)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On CPU, each with memory of its own, as the format wants them."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in tensors.items():
+        plain = value.detach().cpu().contiguous()
+        shared = plain.untyped_storage().data_ptr() in seen or plain.untyped_storage().nbytes() > plain.nbytes
+        found[name] = plain.clone() if shared else plain
+        seen.add(found[name].untyped_storage().data_ptr())
+    return found
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sha256(path: Path) -> str:
