@@ -40,12 +40,16 @@ def test_what_is_put_off_is_found_at_the_end_of_the_epoch():
 
 
 def test_an_error_from_inside_is_told_with_its_place():
-    guard = FiniteGuard(model_with(1.0), "student")
-    with pytest.raises(NonFiniteError, match=r"^student: scores: bad, in epoch 2, batch 5; see there$"):
-        with guard.place(2, 5, "; see there"):
-            raise NonFiniteError("scores: bad")
+    guard, error = FiniteGuard(model_with(1.0), "student"), NonFiniteError("scores: bad")
+    with (
+        pytest.raises(NonFiniteError, match=r"^student: scores: bad, in epoch 2, batch 5; see there$"),
+        guard.place(2, 5, "; see there"),
+    ):
+        raise error
     with torch.no_grad():
         guard.parameters[1][1].fill_(float("nan"))
-    with pytest.raises(NonFiniteError, match=r"in epoch 4, validation; parameters that are not finite: \['bias'\]"):
-        with guard.place(4):
-            raise NonFiniteError("scores: bad")
+    with (
+        pytest.raises(NonFiniteError, match=r"in epoch 4, validation; parameters that are not finite: \['bias'\]"),
+        guard.place(4),
+    ):
+        raise error
