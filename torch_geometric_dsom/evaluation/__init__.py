@@ -1,17 +1,22 @@
 """Evaluation: filtered ranks, metrics and the certainty of a difference."""
 
 from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bootstrap
+from torch_geometric_dsom.evaluation.breakdown import BREAKDOWNS, Breakdown, Bucket, breakdown
 from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
 from torch_geometric_dsom.evaluation.scoring import TailScorer, device_of, score_into
 
 __all__ = [
+    "BREAKDOWNS",
     "BootstrapResult",
+    "Breakdown",
+    "Bucket",
     "RankingMetrics",
     "RankingResult",
     "Ranks",
     "TailScorer",
+    "breakdown",
     "device_of",
     "evaluate",
     "filtered_ranks",
