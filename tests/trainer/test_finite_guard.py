@@ -21,6 +21,12 @@ def test_a_gradient_that_is_not_finite_is_named():
             guard.gradients(epoch=3, batch=7)
 
 
+def test_many_half_floats_are_no_overflow():
+    model = torch.nn.Linear(1000, 1, bias=False).half()
+    model.weight.grad = torch.full((1, 1000), 1000.0).half()
+    FiniteGuard(model, "student").gradients(epoch=1, batch=1)
+
+
 def test_a_loss_that_is_not_finite_is_named_with_the_hint():
     guard = FiniteGuard(model_with(1.0), "student")
     guard.loss(torch.tensor(2.0), 1, 1)
