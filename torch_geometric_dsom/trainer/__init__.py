@@ -4,11 +4,14 @@ from torch_geometric_dsom.trainer.compare import Comparison, compare
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.dsom import DSoMTrainer
+from torch_geometric_dsom.trainer.embeddings import export_embeddings
 from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
+from torch_geometric_dsom.trainer.program import export_scoring
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
+from torch_geometric_dsom.trainer.student import Student
 
 __all__ = [
     "Comparison",
@@ -20,7 +23,10 @@ __all__ = [
     "FitResult",
     "Prediction",
     "SelectionShares",
+    "Student",
     "compare",
+    "export_embeddings",
+    "export_scoring",
     "fit_expert",
     "fit_scorer",
     "predict",

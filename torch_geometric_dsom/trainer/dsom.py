@@ -32,6 +32,7 @@ from torch_geometric_dsom.trainer.phase_keeper import fit_kept
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
+from torch_geometric_dsom.trainer.student import Student
 from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
 
 
@@ -269,6 +270,21 @@ class DSoMTrainer:
         known = KnownAnswers.from_data(data, splits=("train",)) if data is not None else None
         assert self.vocabulary is not None
         return predict(student, self.vocabulary, head, relation, tail, k, known, exclude_known)
+
+    def export_student(self) -> Student:
+        """The student alone, with its names and the configuration: small on disk, and enough to predict.
+
+        Returns:
+            Student: A copy, frozen.
+
+        Raises:
+            ConfigError: If the trainer is not trained, or its student is no scorer of :mod:`torch_geometric_dsom.nn`.
+        """
+        student = self._trained()
+        assert self.vocabulary is not None
+        if not isinstance(student, Scorer):
+            raise ConfigError(f"student: expected a scorer of torch_geometric_dsom.nn, got {type(student).__name__}")
+        return Student(student, self.vocabulary, self.config)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes student, teachers, agent, configuration, labels and history: a whole directory or nothing.
