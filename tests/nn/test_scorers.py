@@ -276,3 +276,25 @@ def test_interactions_are_copied_not_shared_by_freeze():
     assert torch.equal(frozen.interaction.core, before)
     assert isinstance(frozen, EmbeddingScorer)
     assert isinstance(frozen.interaction, Interaction)
+
+
+@pytest.mark.parametrize("name", ["complex", "distmult", "tucker"])
+def test_relation_queries_give_the_scores_of_facts(name):
+    model = SCORERS[name](6, 3, 4, generator=torch.Generator().manual_seed(0))
+    head, tail = torch.tensor([0, 4, 5]), torch.tensor([1, 1, 2])
+    scores = model.interaction.relation_query(model.entity[head], model.entity[tail]) @ model.relation.T
+    for relation in range(6):
+        expected = model(head, torch.full((3,), relation), tail)
+        assert torch.allclose(scores[:, relation], expected, atol=1e-6)
+
+
+def test_fact_loss_is_penalty_and_relation_prediction():
+    model = SCORERS["complex"](6, 3, 4, init_scale=0.5, generator=torch.Generator().manual_seed(0))
+    head, relation, tail = torch.tensor([0, 4]), torch.tensor([5, 2]), torch.tensor([1, 1])
+    scores = torch.stack([model(head, torch.full((2,), r), tail) for r in range(6)], dim=-1)
+    expected = -scores.log_softmax(-1)[[0, 1], relation].mean()
+    assert torch.allclose(model.fact_loss(head, relation, tail, relation_prediction=1.0), expected, atol=1e-6)
+    both = model.fact_loss(head, relation, tail, n3=0.5, relation_prediction=2.0)
+    assert torch.allclose(both, 2 * expected + 0.5 * model.penalty(head, relation, tail), atol=1e-5)
+    with pytest.raises(ConfigError, match="TransEInteraction is not linear"):
+        SCORERS["transe"](6, 3, 4).fact_loss(head, relation, tail, relation_prediction=1.0)

@@ -35,3 +35,16 @@ def test_bad_arguments_are_named():
     with pytest.raises(DataError, match="fact"):
         UnlabelledSampler(empty)
     assert repr(UnlabelledSampler(graph())) == "UnlabelledSampler(entities=10, facts=8)"
+
+
+def test_relations_of_resembling_entities():
+    edge_index, edge_type = torch.tensor([[0, 0, 1], [2, 3, 2]]), torch.tensor([0, 1, 0])
+    data = Data(edge_index=edge_index, edge_type=edge_type, num_nodes=5, num_relations=2)
+    sampler = UnlabelledSampler(data, torch.Generator().manual_seed(0), relations="alike")
+    head, relation = sampler.sample(2_000)
+    assert torch.bincount(head, minlength=5).min() > 300
+    assert relation[head == 1].unique().tolist() == [1]  # entity 0, with relation 0 too, has it
+    assert relation[head == 4].unique().tolist() == [0, 1, 2, 3]  # nothing is known of it
+    assert sampler.sample(0)[1].tolist() == []
+    with pytest.raises(ConfigError, match=r"relations: expected one of \['frequent', 'alike'\], got 'some'"):
+        UnlabelledSampler(data, relations="some")

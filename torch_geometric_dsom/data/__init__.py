@@ -6,6 +6,7 @@ from torch_geometric_dsom.data.impute import ImputeModality
 from torch_geometric_dsom.data.known_answers import KnownAnswers
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.neighbor_index import NeighborIndex
+from torch_geometric_dsom.data.relation_affinity import RelationAffinity
 from torch_geometric_dsom.data.triples import split_triples, with_inverses
 from torch_geometric_dsom.data.validate import ModalityReport, ValidationReport, validate
 from torch_geometric_dsom.data.vocabulary import Vocabulary
@@ -17,6 +18,7 @@ __all__ = [
     "KnownAnswers",
     "ModalityReport",
     "NeighborIndex",
+    "RelationAffinity",
     "ValidationReport",
     "Vocabulary",
     "expand_rows",

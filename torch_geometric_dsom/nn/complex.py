@@ -40,6 +40,10 @@ class ComplExInteraction(Interaction):
         re, im = relation.chunk(2, dim=-1)
         return torch.cat([re, -im], dim=-1)
 
+    def relation_query(self, head: Tensor, tail: Tensor) -> Tensor:
+        r"""The complex product of the tail and the conjugate of the head, :math:`\bar h \odot t`."""
+        return complex_query(self.inverse(head), tail)
+
     def penalty(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """N3 with complex moduli, see :func:`~torch_geometric_dsom.nn.functional.n3_penalty`."""
         return n3_penalty(head, relation, tail)

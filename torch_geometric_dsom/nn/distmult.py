@@ -32,6 +32,10 @@ class DistMultInteraction(Interaction):
         """The element-wise product of head and relation."""
         return head * relation
 
+    def relation_query(self, head: Tensor, tail: Tensor) -> Tensor:
+        """The element-wise product of head and tail."""
+        return head * tail
+
     def inverse(self, relation: Tensor) -> Tensor:
         """The relations themselves: the scoring function is symmetric."""
         return relation

@@ -62,6 +62,16 @@ class Interaction(nn.Module, ABC):
         """
         raise ConfigError(f"relation: {type(self).__name__} has no inverse relations, expected reciprocal ones")
 
+    def relation_query(self, head: Tensor, tail: Tensor) -> Tensor:
+        """Vectors ``[B, relation_dim]`` whose inner products with relation vectors are the scores of the facts.
+
+        Raises:
+            ConfigError: If the score is not linear in the relation.
+        """
+        raise ConfigError(
+            f"relation: the score of {type(self).__name__} is not linear in it, so it cannot be asked for"
+        )
+
     def penalty(self, head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
         """N3 penalty of the vectors of facts, a scalar."""
         return n3_penalty_real(head, relation, tail)

@@ -123,9 +123,49 @@ class Scorer(nn.Module, ABC):
         Returns:
             Tensor: A scalar.
         """
+        return self.fact_loss(head, rel, tail, n3=1.0, table=table)
+
+    def fact_loss(
+        self,
+        head: Tensor,
+        rel: Tensor,
+        tail: Tensor,
+        n3: float = 0.0,
+        relation_prediction: float = 0.0,
+        table: Tensor | None = None,
+    ) -> Tensor:
+        r"""What is asked of the vectors of facts beside the right answer, averaged over the facts.
+
+        .. math::
+            \lambda \, \mathrm{N3}(h, r, t) - \rho \log \mathrm{softmax}_{r'} \, z(h, r', t) \big|_{r' = r}
+
+        The second term, relation prediction, is that of `"Relation Prediction as an Auxiliary Training Objective"
+        <https://arxiv.org/abs/2110.02834>`_: of all relations the right one has to score best between head and tail.
+
+        Args:
+            head (Tensor): ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            tail (Tensor): ``[B]``, int64.
+            n3 (float): Weight :math:`\lambda`. (default: :obj:`0.0`)
+            relation_prediction (float): Weight :math:`\rho`. (default: :obj:`0.0`)
+            table (Tensor, optional): :meth:`entity_table`, where the caller has it already.
+
+        Returns:
+            Tensor: A scalar.
+
+        Raises:
+            ConfigError: If relations cannot be predicted, since the score is not linear in them.
+        """
         table = self.entity_table() if table is None else table
         ends = rows(table, torch.cat([head, tail])).split(head.numel())  # one gradient of the table's size, not two
-        return self.interaction.penalty(ends[0], rows(self.relation_table(), rel), ends[1])
+        relations = self.relation_table()
+        loss = table.new_zeros(())
+        if n3 > 0:
+            loss = loss + n3 * self.interaction.penalty(ends[0], rows(relations, rel), ends[1])
+        if relation_prediction > 0:
+            logits = self.interaction.relation_query(ends[0], ends[1]) @ relations.T
+            loss = loss + relation_prediction * nn.functional.cross_entropy(logits, rel)
+        return loss
 
     def forward(self, head: Tensor, rel: Tensor, tail: Tensor) -> Tensor:
         """Scores of whole facts, ``[B]``, relations in :math:`[0, 2R)`."""

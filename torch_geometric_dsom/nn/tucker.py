@@ -52,6 +52,11 @@ class TuckERInteraction(Interaction):
         by_head = head @ self.core.flatten(1)  # one product for the batch, then a small one a row
         return torch.bmm(relation.unsqueeze(1), by_head.view(-1, self.relation_dim, self.entity_dim)).squeeze(1)
 
+    def relation_query(self, head: Tensor, tail: Tensor) -> Tensor:
+        """The core tensor contracted with head and tail."""
+        by_head = head @ self.core.flatten(1)
+        return torch.bmm(by_head.view(-1, self.relation_dim, self.entity_dim), tail.unsqueeze(-1)).squeeze(-1)
+
     def config(self) -> dict[str, Any]:
         """Name and arguments, plain values."""
         return {**super().config(), "relation_rank": self.relation_dim}

@@ -6,20 +6,27 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from torch_geometric_dsom.data.relation_affinity import RelationAffinity
 from torch_geometric_dsom.data.triples import split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError, DataError
 
+KINDS = ("frequent", "alike")
+
 
 class UnlabelledSampler:
-    r"""Draws queries :math:`(e, r)` over all entities, relations as often as in training.
+    r"""Draws queries :math:`(e, r)` over all entities.
 
     Entities are drawn uniformly, so that one which training hardly or never shows gets as many soft labels as a hub.
+    Relations are drawn as often as they are in training, or for each entity those that resembling entities have, see
+    :class:`~torch_geometric_dsom.data.RelationAffinity`: most other questions have no answer.
 
     Args:
-        data (Data): A graph in the data contract; only its training facts are read.
+        data (Data): A graph in the data contract; of its facts only those of training are read.
         generator (torch.Generator, optional): Source of the draws; a new one seeded with 0 if :obj:`None`.
+        relations (str): ``"frequent"`` or ``"alike"``. (default: :obj:`"frequent"`)
 
     Raises:
+        ConfigError: If :obj:`relations` is neither.
         DataError: If there is no training fact.
 
     Example:
@@ -31,11 +38,14 @@ class UnlabelledSampler:
         (torch.Size([3]), True)
     """
 
-    def __init__(self, data: Data, generator: torch.Generator | None = None) -> None:
+    def __init__(self, data: Data, generator: torch.Generator | None = None, relations: str = "frequent") -> None:
+        if relations not in KINDS:
+            raise ConfigError(f"relations: expected one of {list(KINDS)}, got '{relations}'")
         self.num_nodes = int(data.num_nodes)
         self._relations = with_inverses(split_triples(data, "train"), int(data.num_relations))[:, 1]
         if self._relations.numel() == 0:
             raise DataError("data: expected at least one training fact, got none")
+        self.affinity = RelationAffinity(data) if relations == "alike" else None
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
 
     def sample(self, number: int) -> tuple[Tensor, Tensor]:
@@ -53,6 +63,8 @@ class UnlabelledSampler:
         if number < 0:
             raise ConfigError(f"number: expected zero or a positive number, got {number}")
         head = torch.randint(self.num_nodes, (number,), generator=self.generator)
+        if self.affinity is not None and number > 0:
+            return head, torch.multinomial(self.affinity.rows(head), 1, generator=self.generator).flatten()
         fact = torch.randint(self._relations.numel(), (number,), generator=self.generator)
         return head, self._relations[fact]
 

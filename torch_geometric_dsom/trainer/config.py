@@ -12,6 +12,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn import SCORERS
 from torch_geometric_dsom.sampler import POLICIES
 from torch_geometric_dsom.sampler.teacher_sampler import BASELINES, CREDITS, GRADIENTS
+from torch_geometric_dsom.sampler.unlabelled import KINDS as UNLABELLED
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig
 
 SELECTIONS = ("reinforced", "all", "random", "best_per_relation", "confidence")
@@ -25,6 +26,7 @@ NAMES = {
     "reward": ("rank", "margin", "influence", "lookahead"),
     "reward_facts": ("val", "train"),
     "unlabelled_selection": ("all", "agent"),
+    "unlabelled_relations": UNLABELLED,
     "neighbors": KINDS,
     "scorer": tuple(SCORERS),
     "teacher_scorer": tuple(SCORERS),
@@ -85,6 +87,8 @@ class DSoMConfig:
             (default: :obj:`1.0`)
         unlabelled_selection (str): Which teachers those are distilled from: ``"all"`` that are available, or those
             that the agent picks, ``"agent"``. (default: :obj:`"agent"`)
+        unlabelled_relations (str): Which relations are asked of an entity there: ``"frequent"``, any, as often as in
+            training, or ``"alike"``, those of entities that resemble it. (default: :obj:`"frequent"`)
         reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
             on, where there are any; or ``"train"``. (default: :obj:`"val"`)
         reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer; ``"margin"``: gain in its
@@ -144,6 +148,7 @@ class DSoMConfig:
     warmup: int = 5
     unlabelled: float = 1.0
     unlabelled_selection: str = "agent"
+    unlabelled_relations: str = "frequent"
     reward_facts: str = "val"
     reward: str = "rank"
     positive_reward: bool = False

@@ -13,12 +13,15 @@ from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import grouped_cross_entropy_
 from torch_geometric_dsom.nn import Scorer, Workspace, rows_within
 from torch_geometric_dsom.sampler import ALL, Candidates, CandidateSampler, QueryBatch
-from torch_geometric_dsom.trainer.fit import FitConfig, Logs
+from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, Logs
 from torch_geometric_dsom.trainer.scores import Scores
 
 
 class CrossEntropyObjective:
-    r"""1-vs-all cross-entropy with N3: :math:`\mathrm{CE} + \lambda \, \mathrm{N3}`.
+    r"""1-vs-all cross-entropy with N3 and relation prediction.
+
+    .. math::
+        \mathrm{CE} + \lambda \, \mathrm{N3} + \rho \, \mathrm{CE}_r
 
     The gradient with respect to the logits is made where they are, together with the value; no graph is kept of
     anything of the size of the logits.
@@ -26,6 +29,8 @@ class CrossEntropyObjective:
     Args:
         model (Scorer or TailScorer): What is trained.
         n3 (float): Weight :math:`\lambda` of the penalty. (default: :obj:`0.0`)
+        relation_prediction (float): Weight :math:`\rho` of the cross-entropy of the relations between head and tail,
+            see :meth:`~torch_geometric_dsom.nn.Scorer.fact_loss`. (default: :obj:`0.0`)
         dtype (torch.dtype, optional): In which products with the entity table are computed, such as
             ``torch.bfloat16``; that of the model if :obj:`None`.
         workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts.
@@ -46,15 +51,30 @@ class CrossEntropyObjective:
         dtype: torch.dtype | None = None,
         workspace_bytes: int = FitConfig.workspace_bytes,
         candidates: CandidateSampler | None = None,
+        relation_prediction: float = 0.0,
     ) -> None:
-        if n3 > 0 and not isinstance(model, Scorer):
-            raise ConfigError(f"n3: expected 0 for a {type(model).__name__}, which has no such penalty, got {n3}")
+        for name, weight in (("n3", n3), ("relation_prediction", relation_prediction)):
+            if weight > 0 and not isinstance(model, Scorer):
+                raise ConfigError(
+                    f"{name}: expected 0 for a {type(model).__name__}, which has no such term, got {weight}"
+                )
         self.model = model
         self.n3 = n3
+        self.relation_prediction = relation_prediction
         self.dtype = dtype
         self.workspace_bytes = workspace_bytes
         self.candidates = candidates
         self.memory = Workspace()
+
+    @classmethod
+    def from_config(
+        cls, model: TailScorer, config: FitConfig, candidates: CandidateSampler | None = None
+    ) -> CrossEntropyObjective:
+        """The objective of a model that is trained on cross-entropy alone, with the weights of a configuration."""
+        dtype = DTYPES[config.dtype]
+        return CrossEntropyObjective(
+            model, config.n3, dtype, config.workspace_bytes, candidates, config.relation_prediction
+        )
 
     def scores(self, head: Tensor, relation: Tensor, candidates: Candidates = ALL) -> Scores:
         """What the model says of queries ``(head, relation)``."""
@@ -67,11 +87,12 @@ class CrossEntropyObjective:
         return batch.parts(rows_within(self.workspace_bytes, self.slabs, scores.num_entities))
 
     def penalty(self, scores: Scores, batch: QueryBatch) -> Tensor | float:
-        """The weighted N3 penalty of the facts of a batch."""
-        if self.n3 == 0 or not isinstance(self.model, Scorer):
+        """The weighted terms that are about the facts of a batch alone: N3, relation prediction."""
+        weights = self.n3, self.relation_prediction
+        if not any(weights) or not isinstance(self.model, Scorer):
             return 0.0
         head, relation = batch.head[batch.row], batch.relation[batch.row]
-        return batch.weight * self.n3 * self.model.penalty(head, relation, batch.target, scores.table)
+        return batch.weight * self.model.fact_loss(head, relation, batch.target, *weights, table=scores.table)
 
     def state_dict(self) -> dict[str, Any]:
         """What changes in training beside the model."""

@@ -362,7 +362,7 @@ class DSoMTrainer:
 
     def _cross_entropy(self, data: Data, model: Scorer, config: FitConfig, phase: str) -> CrossEntropyObjective:
         candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"))
-        return CrossEntropyObjective(model, config.n3, DTYPES[config.dtype], config.workspace_bytes, candidates)
+        return CrossEntropyObjective.from_config(model, config, candidates)
 
     def _objective(
         self,

@@ -14,7 +14,7 @@ from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, ModalityTeacher, S
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
-from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, fit_on_graph
+from torch_geometric_dsom.trainer.fit import FitConfig, fit_on_graph
 
 STRUCTURE, FUSED = "structure", "fused"
 
@@ -88,6 +88,6 @@ def fit_expert(
     config = DSoMConfig().teacher_fit if config is None else config
     config = config if epochs is None else replace(config, epochs=epochs)
     sampler = QuerySampler(data, batch_size=config.batch_size, max_facts=config.max_facts)
-    objective = CrossEntropyObjective(expert, config.n3, DTYPES[config.dtype], config.workspace_bytes)
+    objective = CrossEntropyObjective.from_config(expert, config)
     fit_on_graph(expert, data, sampler, objective, config, "teacher", progress)
     return expert.freeze()

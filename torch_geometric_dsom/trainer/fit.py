@@ -39,6 +39,8 @@ class FitConfig:
         optimizer (str): ``"adam"`` or ``"adagrad"``. (default: :obj:`"adam"`)
         lr (float): Learning rate. (default: :obj:`0.003`)
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
+        relation_prediction (float): Weight of the cross-entropy of relations between head and tail, see
+            :meth:`~torch_geometric_dsom.nn.Scorer.fact_loss`. (default: :obj:`0.0`)
         evaluate_every (int): Epochs between two validations. (default: :obj:`3`)
         patience (int): Validations without a better MRR before training stops. (default: :obj:`4`)
         dtype (str): In which products with the entity table are computed, ``"float32"`` or ``"bfloat16"``, which takes
@@ -56,6 +58,7 @@ class FitConfig:
     optimizer: str = "adam"
     lr: float = 3e-3
     n3: float = 0.0
+    relation_prediction: float = 0.0
     evaluate_every: int = 3
     patience: int = 4
     dtype: str = "float32"
@@ -71,8 +74,9 @@ class FitConfig:
             raise ConfigError(f"dtype: expected one of {list(DTYPES)}, got '{self.dtype}'")
         if not self.lr > 0:
             raise ConfigError(f"lr: expected a positive number, got {self.lr}")
-        if not self.n3 >= 0:
-            raise ConfigError(f"n3: expected zero or a positive number, got {self.n3}")
+        for name in ("n3", "relation_prediction"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
 
 
 class Objective(Protocol):

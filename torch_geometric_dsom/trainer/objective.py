@@ -101,6 +101,7 @@ class DistillationObjective(CrossEntropyObjective):
         unlabelled_agent (TeacherSampler or RuleSampler, optional): Picks the sets of those; :obj:`agent` if
             :obj:`None`.
         n3 (float): Weight of the N3 penalty. (default: :obj:`0.0`)
+        relation_prediction (float): Weight of the cross-entropy of the relations. (default: :obj:`0.0`)
         dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
             :obj:`None`.
         workspace_bytes (int): Memory for logits, soft labels and what is made of them; a batch that needs more is
@@ -134,8 +135,9 @@ class DistillationObjective(CrossEntropyObjective):
         workspace_bytes: int = FitConfig.workspace_bytes,
         candidates: CandidateSampler | None = None,
         top_k: int = 0,
+        relation_prediction: float = 0.0,
     ) -> None:
-        super().__init__(model, n3, dtype, workspace_bytes, candidates)
+        super().__init__(model, n3, dtype, workspace_bytes, candidates, relation_prediction)
         self.top_k = top_k
         self.ensemble = ensemble
         self.sampler = sampler

@@ -154,6 +154,11 @@ def best_on_validation(data: Data, ensemble: Ensemble) -> Tensor:
     return best_sets(torch.cat(rewards), torch.cat(relations), 2 * data.num_relations)
 
 
+def make_unlabelled(config: DSoMConfig, data: Data, generator: torch.Generator) -> UnlabelledSampler | None:
+    """What draws queries without a training fact, as the configuration says."""
+    return UnlabelledSampler(data, generator, config.unlabelled_relations) if config.unlabelled > 0 else None
+
+
 def make_lesson(
     config: DSoMConfig,
     data: Data,
@@ -231,12 +236,13 @@ def make_objective(
         gamma=config.gamma,
         warmup=config.warmup,
         per_query=config.selection_per == "query",
-        unlabelled=UnlabelledSampler(data, generators("unlabelled")) if config.unlabelled > 0 else None,
+        unlabelled=make_unlabelled(config, data, generators("unlabelled")),
         unlabelled_share=config.unlabelled,
         unlabelled_agent=StaticSampler(ensemble.num_teachers).to(device)
         if config.unlabelled_selection == "all"
         else None,
         n3=config.student_fit.n3,
+        relation_prediction=config.student_fit.relation_prediction,
         dtype=DTYPES[config.student_fit.dtype],
         workspace_bytes=config.student_fit.workspace_bytes,
         candidates=make_candidates(config, data, generators("candidates")),
