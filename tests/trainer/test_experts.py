@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from torch_geometric_dsom.errors import DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, ModalityTeacher
 from torch_geometric_dsom.trainer import DSoMConfig, FitConfig, fit_expert
@@ -31,3 +33,20 @@ def test_a_teacher_in_one_call_learns_and_is_frozen(small_graph):
     assert torch.equal(before, torch.get_rng_state())
     assert not any(p.requires_grad for p in teacher.parameters())
     assert evaluate(teacher, small_graph).mrr > max(0.3, evaluate(weak, small_graph).mrr)
+
+
+def test_more_structural_experts_and_one_that_sees_everything(small_graph):
+    seeds = iter(range(10))
+    config = DSoMConfig(rank=4, structure_experts=2, joint_expert=True)
+    experts = make_experts(small_graph, config, lambda name: torch.Generator().manual_seed(next(seeds)))
+    assert list(experts) == ["structure", "structure2", "image", "text", "joint"]
+    assert not torch.equal(experts["structure"].entity, experts["structure2"].entity)
+    assert experts["joint"].modalities == ("image", "text")
+    assert experts["joint"].entity.size(0) == small_graph.num_nodes
+
+
+def test_a_modality_may_not_have_the_name_of_an_expert(small_graph):
+    data = small_graph.clone()
+    data.x_fused, data.fused_mask = data.x_text, data.text_mask
+    with pytest.raises(DataError, match="'fused' is that of an expert"):
+        make_experts(data, DSoMConfig(rank=4), lambda name: torch.Generator())

@@ -10,6 +10,7 @@ from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.program import export_scoring
+from torch_geometric_dsom.trainer.recommended import recommended
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
 from torch_geometric_dsom.trainer.student import Student
 
@@ -30,5 +31,6 @@ __all__ = [
     "fit_expert",
     "fit_scorer",
     "predict",
+    "recommended",
     "selection_shares",
 ]

@@ -54,6 +54,10 @@ class DSoMConfig:
         student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
         teacher_dropout (float): Dropout of the modality experts, in :math:`[0, 1)`. (default: :obj:`0.5`)
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
+        structure_experts (int): How many structural experts there are, alike but for initial values and the order of
+            batches. (default: :obj:`1`)
+        joint_expert (bool): Whether there is an expert that sees all modalities and has a free vector for every entity
+            too. (default: :obj:`False`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -129,6 +133,8 @@ class DSoMConfig:
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
     teacher_hidden: int = 512
+    structure_experts: int = 1
+    joint_expert: bool = False
     crossfit: int = 0
     selection: str = "reinforced"
     selection_per: str = "fact"
@@ -162,7 +168,7 @@ class DSoMConfig:
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("rank", "top_k", "num_candidates", "candidate_top_k"):
+        for name in ("rank", "structure_experts", "top_k", "num_candidates", "candidate_top_k"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         for name in ("student_dropout", "teacher_dropout"):

@@ -177,7 +177,7 @@ class DSoMTrainer:
     ) -> dict[str, TailScorer]:
         experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
         for name, expert in experts.items():
-            config = self.config.structure_fit if name == STRUCTURE else self.config.teacher_fit
+            config = self.config.structure_fit if name.startswith(STRUCTURE) else self.config.teacher_fit
             phase = f"{prefix}teacher/{name}"
             objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))

@@ -10,33 +10,45 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import modalities, validate
+from torch_geometric_dsom.errors import DataError
 from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, ModalityTeacher, Scorer, make_interaction
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.fit import FitConfig, fit_on_graph
 
-STRUCTURE, FUSED = "structure", "fused"
+STRUCTURE, JOINT, FUSED = "structure", "joint", "fused"
 
 
 def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torch.Generator]) -> dict[str, Scorer]:
-    """The experts of a graph, not trained yet: ``structure``, then one named after each modality.
+    """The experts of a graph, not trained yet: ``structure``, further structural ones, one named after each modality.
 
     Args:
         data (Data): A graph in the data contract.
         config (DSoMConfig): Sizes and dropouts.
         generator (callable): Gives the generator of the expert of that name.
+
+    Raises:
+        DataError: If a modality has the name of another expert.
     """
+    kinds = modalities(data)
+    structural = [STRUCTURE, *(f"{STRUCTURE}{number}" for number in range(2, config.structure_experts + 1))]
+    taken = sorted({*structural, JOINT, FUSED} & set(kinds))
+    if taken:
+        raise DataError(f"data: expected modalities with names of their own, '{taken[0]}' is that of an expert")
     experts: dict[str, Scorer] = {
-        STRUCTURE: SCORERS[config.scorer](
-            data.num_nodes, data.num_relations, config.rank, config.student_dropout, generator=generator(STRUCTURE)
+        name: SCORERS[config.scorer](
+            data.num_nodes, data.num_relations, config.rank, config.student_dropout, generator=generator(name)
         )
+        for name in structural
     }
-    for name in modalities(data):
+    seen = {name: [name] for name in kinds} | ({JOINT: list(kinds)} if config.joint_expert and kinds else {})
+    for name, parts in seen.items():
         experts[name] = ModalityTeacher.from_data(
             data,
-            [name],
+            parts,
             rank=config.rank,
+            structure="all" if name == JOINT else "missing",
             hidden_dim=config.teacher_hidden,
             dropout=config.teacher_dropout,
             generator=generator(name),
