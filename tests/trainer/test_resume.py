@@ -1,5 +1,6 @@
 """A run that is stopped anywhere and goes on ends where it would have ended."""
 
+import json
 import os
 import signal
 import threading
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 from torch_geometric_dsom import DSoMTrainer
-from torch_geometric_dsom.errors import CheckpointError, NonFiniteError
+from torch_geometric_dsom.errors import CheckpointError, ConfigError, NonFiniteError
+from torch_geometric_dsom.trainer import fit, wiring
 from torch_geometric_dsom.trainer import objective as objectives
 
 OPTIONS = {"teacher_dropout": 0.3, "student_dropout": 0.2, "candidate_top_k": 3}
@@ -163,7 +165,7 @@ def test_a_failure_points_to_the_last_good_checkpoint(small_graph, small_options
 
     with pytest.raises(
         NonFiniteError,
-        match=r"student: .*, in epoch 3, batch 1; parameters that are not finite: \['entity'\]; .*checkpoints/0000000",
+        match=r"student: .*, in epoch 3, batch 1; parameters that are not finite: .*; .*checkpoints/student/0",
     ):
         run.fit_student(small_graph, on_epoch=break_it)
 
@@ -174,6 +176,79 @@ def test_checkpoints_every_few_epochs(small_graph, small_options, tmp_path):
     run.fit_teachers(small_graph)
     run.fit_student(
         small_graph,
-        on_epoch=lambda record: numbers.append(len(list((tmp_path / "checkpoints").glob("*/manifest.json")))),
+        on_epoch=lambda record: numbers.append(
+            len(list((tmp_path / "checkpoints" / "student").glob("*/manifest.json")))
+        ),
     )
     assert numbers == [0, 0, 0, 1]
+
+
+def test_fit_takes_where_the_run_is_kept(small_graph, small_options, tmp_path):
+    whole = trainer(small_options).fit(small_graph)
+    first = trainer(small_options)
+    first.fit(small_graph, checkpoint_dir=tmp_path / "run", checkpoint_every=2, keep_checkpoints=1)
+    assert sorted(os.listdir(tmp_path / "run" / "phases"))[0] == "student"
+    first.fit_baseline(small_graph)  # what follows is kept there too
+    assert (tmp_path / "run" / "phases" / "ce_only" / "manifest.json").is_file()
+    again = trainer(small_options).fit(small_graph, checkpoint_dir=tmp_path / "run", resume=True)
+    same(whole, again)
+    assert list(again.results) == [phase for phase in first.results if phase != "ce_only"]
+    again.fit(small_graph)  # once more: it is finished, and told once
+    same(whole, again)
+    with pytest.raises(CheckpointError, match="set resume=True"):
+        trainer(small_options).fit(small_graph, checkpoint_dir=tmp_path / "run")
+    for name in ("checkpoint_every", "keep_checkpoints"):
+        with pytest.raises(ConfigError, match=f"{name}: expected a positive number, got 0"):
+            trainer(small_options).fit(small_graph, **{name: 0})
+
+
+def test_another_number_of_epochs_is_another_run(small_graph, small_options, tmp_path):
+    trainer(small_options).fit(small_graph, epochs=2, checkpoint_dir=tmp_path)
+    with pytest.raises(CheckpointError, match="student: the run there has epochs=2, got 3"):
+        trainer(small_options).fit(small_graph, epochs=3, checkpoint_dir=tmp_path, resume=True)
+
+
+def test_a_damaged_checkpoint_costs_what_came_after_the_one_before(small_graph, small_options, tmp_path):
+    whole = trainer(small_options).fit(small_graph)
+    run = trainer(small_options, checkpoint_dir=tmp_path)
+
+    def stop(record):
+        if record["phase"] == "student" and record["epoch"] == 3:
+            raise PowerGoneError
+
+    with pytest.raises(PowerGoneError):
+        run.fit(small_graph, on_epoch=stop)
+    last = sorted((tmp_path / "checkpoints" / "student").iterdir())[-1]
+    next(last.glob("tensors-*")).write_bytes(b"nothing")
+    with pytest.warns(UserWarning, match=f"{last}.*; going back to .*00000001"):
+        again = trainer(small_options, checkpoint_dir=tmp_path, resume=True).fit(small_graph)
+    same(whole, again)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("where", ["fact_signals", "evaluate"])
+def test_a_signal_between_batches_is_answered_at_once(small_graph, small_options, tmp_path, monkeypatch, number, where):
+    """Filling the cache and validating may take long, and nothing is lost by cutting them short."""
+    module = {"fact_signals": wiring, "evaluate": fit}[where]
+    original, calls = getattr(module, where), []
+
+    def cut(*args, **kwargs):
+        calls.append(where)
+        if len(calls) == 2:
+            os.kill(os.getpid(), number)
+            pytest.fail("went on")
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, where, cut)
+        with pytest.raises({signal.SIGTERM: SystemExit, signal.SIGINT: KeyboardInterrupt}[number]):
+            trainer(small_options, checkpoint_dir=tmp_path).fit(small_graph)
+    if where == "evaluate":  # what was trained before the validation is not trained again
+        (place,) = (tmp_path / "checkpoints").glob("*/00000004")
+        meta = json.loads(next(place.glob("meta-*")).read_text())["fit"]
+        batches = len(
+            trainer(small_options)._sampler(small_graph, DSoMTrainer(**small_options).config.structure_fit, "")
+        )
+        assert (meta["epoch"], meta["batch"]) == (4, batches)
+    again = trainer(small_options, checkpoint_dir=tmp_path, resume=True).fit(small_graph)
+    same(trainer(small_options).fit(small_graph), again)

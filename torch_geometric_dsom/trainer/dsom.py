@@ -32,6 +32,7 @@ from torch_geometric_dsom.trainer.phase_keeper import fit_kept
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
+from torch_geometric_dsom.trainer.stop_signal import StopSignal
 from torch_geometric_dsom.trainer.student import Student
 from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
 
@@ -65,6 +66,14 @@ class DSoMTrainer:
         progress (bool, optional): Whether to show progress bars; :obj:`None` shows them on a terminal.
         trackers (list[Tracker]): Where the numbers of each epoch go, such as
             :class:`~torch_geometric_dsom.trackers.CSVTracker`, or any of PyKEEN's result trackers. (default: none)
+        checkpoint_dir (path, optional): Folder that the run is kept in: the state of each phase every few epochs and
+            when SIGTERM or Ctrl-C asks to end, and the result of each finished one. Nothing is kept if :obj:`None`.
+        resume (bool): Whether to go on with the run in :obj:`checkpoint_dir`, where there is one: finished phases are
+            read, the one that was cut off goes on at its last checkpoint and, on CPU, ends with the same bits as a run
+            that never stopped. (default: :obj:`False`, a run that is there already is an error)
+        checkpoint_every (int): Epochs between two checkpoints. (default: :obj:`1`)
+        keep_checkpoints (int): How many of them are kept of a phase; where the last is damaged, the one before it
+            counts. (default: :obj:`2`)
         **options: Values of :class:`DSoMConfig` by name, over those of :obj:`config`.
 
     Raises:
@@ -96,6 +105,7 @@ class DSoMTrainer:
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_every: int = 1,
+        keep_checkpoints: int = 2,
         **options: Any,
     ) -> None:
         self.seed = seed
@@ -109,33 +119,49 @@ class DSoMTrainer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.progress = progress
         self.trackers = TrackerList(trackers)
-        self.checkpoint_dir = checkpoint_dir
-        self.resume = resume
-        self.checkpoint_every = checkpoint_every
+        self.checkpoint_dir: str | os.PathLike[str] | None = None
+        self.resume = False
+        self.checkpoint_every = 1
+        self.keep_checkpoints = 2
         self.run: RunDirectory | None = None
-        parts = {"student": student, "agent": agent, "loss": self.loss, **self.teachers}
-        self._given = {name: part_identity(part) for name, part in parts.items() if part is not None and checkpoint_dir}
+        self._stop: StopSignal | None = None
+        self._given: dict[str, str] | None = None
+        self._keep(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
         self.history: list[Record] = []
         self.results: dict[str, FitResult] = {}
         self.vocabulary: Vocabulary | None = None
 
     def fit(
-        self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
+        self,
+        data: Data,
+        epochs: int | None = None,
+        on_epoch: Callable[[Record], None] | None = None,
+        *,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        resume: bool | None = None,
+        checkpoint_every: int | None = None,
+        keep_checkpoints: int | None = None,
     ) -> DSoMTrainer:
         """Trains teachers where none were given, then the student.
 
         Args:
             data (Data): A graph in the data contract; its test facts are not read.
             epochs (int, optional): Epochs of the student at most; that of the configuration if :obj:`None`.
-            on_epoch (callable, optional): Called with the record of each epoch of every phase.
+            on_epoch (callable, optional): Called with the record of each epoch of every phase that is run.
+            checkpoint_dir (path, optional): As the three that follow, instead of that of the trainer, from now on.
+            resume (bool, optional): See :class:`DSoMTrainer`.
+            checkpoint_every (int, optional): See :class:`DSoMTrainer`.
+            keep_checkpoints (int, optional): See :class:`DSoMTrainer`.
 
         Returns:
             DSoMTrainer: Itself.
 
         Raises:
             DataError: If the graph does not keep the data contract.
-            NonFiniteError: If a loss becomes NaN or infinite.
+            NonFiniteError: If a loss or a gradient becomes NaN or infinite.
+            CheckpointError: If :obj:`checkpoint_dir` cannot be used or written.
         """
+        self._keep(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
         self._check(data)
         with self._kept(data):
             if not self.teachers:
@@ -193,11 +219,11 @@ class DSoMTrainer:
         self._check(data)
         if not self.teachers:
             raise ConfigError("teachers: expected at least one, got none; call fit or fit_teachers")
-        if self.student is None:
-            self.student = self._new_student(data, "student")
-        _to(self.student, self.device)
         config = self._student_config(epochs)
         with self._kept(data) as run:
+            if self.student is None:
+                self.student = self._new_student(data, "student")
+            _to(self.student, self.device)
             train = run is None or run.finished("student") is None
             objective = self._objective(data, self.student, config, on_epoch, train)
             self._fit(self.student, data, objective, config, "student", on_epoch, objective.sampler)
@@ -328,7 +354,11 @@ class DSoMTrainer:
                 on_epoch(record)
 
         arguments = model, data, sampler, objective, config, phase, self.progress, report
-        result = fit_on_graph(*arguments) if self.run is None else fit_kept(self.run, self.checkpoint_every, *arguments)
+        if self.run is None or self._stop is None:
+            result = fit_on_graph(*arguments)
+        else:
+            result = fit_kept(self.run, self._stop, self.checkpoint_every, *arguments)
+            self.history = [record for record in self.history if record.get("phase") != phase]  # a phase is there once
         self.results[phase] = result
         self.history.extend(result.history)
 
@@ -351,14 +381,35 @@ class DSoMTrainer:
             with self.tracked():
                 yield self.run
             return
+        if self._given is None:  # what was there before the run began
+            parts = {"student": self.student, "agent": self.agent, "loss": self.loss, **self.teachers}
+            self._given = {name: part_identity(part) for name, part in parts.items() if part is not None}
         identity = {**run_identity(self.seed, self.config.to_dict(), data), **self._given}
-        with RunDirectory(self.checkpoint_dir, identity, self.resume).locked() as self.run:
+        run = RunDirectory(self.checkpoint_dir, identity, self.resume, self.keep_checkpoints)
+        with run.locked() as self.run, StopSignal() as self._stop:
             self.resume = True  # whatever comes next of this trainer belongs to the same run
             try:
                 with self.tracked():
                     yield self.run
             finally:
-                self.run = None
+                self.run = self._stop = None
+
+    def _keep(
+        self,
+        checkpoint_dir: str | os.PathLike[str] | None,
+        resume: bool | None,
+        checkpoint_every: int | None,
+        keep_checkpoints: int | None,
+    ) -> None:
+        """Takes what is given of where and how the run is kept."""
+        for name, value in (("checkpoint_every", checkpoint_every), ("keep_checkpoints", keep_checkpoints)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: expected a positive number, got {value}")
+        if checkpoint_dir is not None and checkpoint_dir != self.checkpoint_dir:
+            self.checkpoint_dir, self.resume, self._given = checkpoint_dir, False, None
+        self.resume = self.resume if resume is None else resume
+        self.checkpoint_every = checkpoint_every or self.checkpoint_every
+        self.keep_checkpoints = keep_checkpoints or self.keep_checkpoints
 
     def _cross_entropy(self, data: Data, model: Scorer, config: FitConfig, phase: str) -> CrossEntropyObjective:
         candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,6 +101,9 @@ class Keeper(Protocol):
 
     def batch_done(self, fit: Fit) -> None:
         """After each batch; may keep the state and end the fit by raising."""
+
+    def validation(self, fit: Fit) -> AbstractContextManager[None]:
+        """Around each validation, which may be cut short by raising: it changes nothing."""
 
     def epoch_done(self, fit: Fit) -> None:
         """After each epoch."""
@@ -222,7 +226,8 @@ class Fit:
         stale = 0
         if self.validate is not None and (epoch % self.config.evaluate_every == 0 or epoch == self.config.epochs):
             self.model.eval()
-            with self.guard.place(epoch, hint="" if self.keeper is None else self.keeper.hint()):
+            kept = nullcontext() if self.keeper is None else self.keeper.validation(self)
+            with kept, self.guard.place(epoch, hint="" if self.keeper is None else self.keeper.hint()):
                 mrr = self.validate()
             record["val_mrr"] = mrr
             if self.best_state is None or mrr > self.best_mrr:

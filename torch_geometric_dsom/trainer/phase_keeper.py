@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from types import FrameType
 from typing import Any
 
 from torch import nn
@@ -17,6 +14,9 @@ from torch_geometric_dsom.errors import CheckpointError
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.fit import Fit, FitConfig, FitResult, Objective, Record, fit_on_graph
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
+from torch_geometric_dsom.trainer.stop_signal import StopSignal
+
+UNREADABLE = (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError)
 
 
 class PhaseKeeper:
@@ -25,80 +25,77 @@ class PhaseKeeper:
     Args:
         run (RunDirectory): Where.
         phase (str): Which phase of the run.
+        stop (StopSignal): Asks to stop.
         every (int): Epochs between two checkpoints. (default: :obj:`1`)
     """
 
-    def __init__(self, run: RunDirectory, phase: str, every: int = 1) -> None:
+    def __init__(self, run: RunDirectory, phase: str, stop: StopSignal, every: int = 1) -> None:
         self.run = run
         self.phase = phase
+        self.stop = stop
         self.every = every
-        self.stop: int | None = None
 
     def begin(self, fit: Fit) -> None:
-        """Restores the last checkpoint, if it is of this phase."""
-        found = self.run.latest()
-        if found is None or found.get("phase") != self.phase:
+        """Restores the last checkpoint of the phase that can be read, if there is one."""
+        found = self.run.latest(self.phase)
+        if found is None:
             return
         try:
+            check_same(self.phase, found["config"], fit.config)
             fit.load_state_dict(found["fit"])
-        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-            place = self.run.checkpoints()[-1]
+        except UNREADABLE as error:
+            if isinstance(error, CheckpointError):
+                raise
+            place = self.run.checkpoints(self.phase)[-1]
             raise CheckpointError(f"{place}: not a checkpoint of this run: {error}") from error
 
     def batch_done(self, fit: Fit) -> None:
         """Ends the run where a signal asked for it, once its state is safe."""
-        if self.stop is None:
-            return
-        self.save(fit)
-        self.end()
+        if self.stop.asked is not None:
+            self.save(fit)
+            self.stop.end(f"{self.phase}: stopped, saved in {self.run.path}")
 
-    def end(self) -> None:
-        """Ends the run where a signal asked for it."""
-        if self.stop is None:
-            return
-        if self.stop == signal.SIGINT:
-            raise KeyboardInterrupt(f"{self.phase}: stopped, saved in {self.run.path}")
-        raise SystemExit(128 + self.stop)
+    @contextmanager
+    def validation(self, fit: Fit) -> Iterator[None]:
+        """While it lasts a signal is answered at once; what was trained before it is saved."""
+        try:
+            with self.stop.released():
+                yield
+        except (KeyboardInterrupt, SystemExit):
+            self.batch_done(fit)
+            raise
 
     def epoch_done(self, fit: Fit) -> None:
         """Saves when it is time, or where a signal asked to end; what is over is kept by who finishes the phase."""
-        if not fit.over and self.stop is None and len(fit.history) % self.every == 0:
+        if not fit.over and self.stop.asked is None and len(fit.history) % self.every == 0:
             self.save(fit)
         if not fit.over:
             self.batch_done(fit)
 
     def save(self, fit: Fit) -> None:
         """Saves the state of a fit."""
-        self.run.save({"phase": self.phase, "fit": fit.state_dict()})
+        self.run.save(self.phase, {"config": asdict(fit.config), "fit": fit.state_dict()})
 
     def hint(self) -> str:
         """Where the last good checkpoint is."""
-        found = self.run.checkpoints()
+        found = self.run.checkpoints(self.phase)
         return f"; the last good checkpoint is {found[-1]}" if found else ""
 
-    @contextmanager
-    def signals(self) -> Iterator[PhaseKeeper]:
-        """While a phase runs, SIGTERM and Ctrl-C wait for the end of a batch; the second one does not."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self  # only the main thread hears signals
-            return
-        before: dict[int, Any] = {}
 
-        def remember(number: int, frame: FrameType | None) -> None:
-            self.stop = number
-            signal.signal(number, before[number])
+def check_same(phase: str, found: dict[str, Any], config: FitConfig) -> None:
+    """Refuses to go on with a phase that was begun in another way.
 
-        for number in (int(signal.SIGTERM), int(signal.SIGINT)):
-            before[number] = signal.signal(number, remember)
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    Raises:
+        CheckpointError: If an option differs; names it.
+    """
+    for name, value in asdict(config).items():
+        if found.get(name) != value:
+            raise CheckpointError(f"{phase}: the run there has {name}={found.get(name)!r}, got {value!r}")
 
 
 def fit_kept(
     run: RunDirectory,
+    stop: StopSignal,
     every: int,
     model: nn.Module,
     data: Data,
@@ -113,19 +110,27 @@ def fit_kept(
 
     Args:
         run (RunDirectory): Where, locked.
+        stop (StopSignal): Asks to stop.
         every (int): Epochs between two checkpoints.
         model (nn.Module): As all that follow, see :func:`~torch_geometric_dsom.trainer.fit.fit_on_graph`.
     """
     done = run.finished(phase)
     if done is not None:
-        model.load_state_dict(done["model"])
-        objective.load_state_dict(done["objective"])
+        try:
+            check_same(phase, done["config"], config)
+            model.load_state_dict(done["model"])
+            objective.load_state_dict(done["objective"])
+            result = FitResult(done["best_epoch"], done["best_mrr"], list(done["history"]))
+        except UNREADABLE as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{run.path}: '{phase}' is not of this run: {error}") from error
+        run.forget(phase)  # where the run was cut off between the two
         model.eval()
-        return FitResult(done["best_epoch"], done["best_mrr"], done["history"])
-    keeper = PhaseKeeper(run, phase, every)
-    with keeper.signals():
+        return result
+    keeper = PhaseKeeper(run, phase, stop, every)
+    with stop.held():
         result = fit_on_graph(model, data, sampler, objective, config, phase, progress, on_epoch, keeper)
-        kept = {"model": model.state_dict(), "objective": objective.state_dict()}
+        kept = {"config": asdict(config), "model": model.state_dict(), "objective": objective.state_dict()}
         run.finish(phase, {**kept, **asdict(result)})
-    keeper.end()
     return result

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from torch_geometric_dsom.errors import CheckpointError
+from torch_geometric_dsom.errors import CheckpointError, ConfigError
 from torch_geometric_dsom.trainer.state_tree import join_tree, split_tree
 from torch_geometric_dsom.trainer.storage import MANIFEST, load_directory, save_directory
 
@@ -24,9 +25,10 @@ class RunDirectory:
         path (path): The directory; made where it is missing.
         identity (dict): What the run depends on, plain values by name; a run of another identity is not touched.
         resume (bool): Whether to go on with the run that is there. (default: :obj:`False`)
-        keep (int): How many checkpoints are kept. (default: :obj:`2`)
+        keep (int): How many checkpoints of a phase are kept. (default: :obj:`2`)
 
     Raises:
+        ConfigError: If :obj:`keep` is below one.
         CheckpointError: If the directory cannot be used: it holds something else, a run although :obj:`resume` is not
             set, or the run of another identity.
 
@@ -35,20 +37,24 @@ class RunDirectory:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     run = RunDirectory(folder, {"seed": 0})
         ...     with run.locked():
-        ...         run.save({"epoch": 1}), run.save({"epoch": 2}), run.finish("teacher", {"mrr": 0.5})
+        ...         run.save("teacher", {"epoch": 1}), run.finish("teacher", {"mrr": 0.5})
+        ...         run.save("student", {"epoch": 1})
         ...     again = RunDirectory(folder, {"seed": 0}, resume=True)
-        ...     again.finished("teacher"), again.latest()
-        (None, None, None)
-        ({'mrr': 0.5}, None)
+        ...     again.finished("teacher"), again.latest("teacher"), again.latest("student")
+        (None, None)
+        ({'mrr': 0.5}, None, {'epoch': 1})
     """
 
     def __init__(
         self, path: str | os.PathLike[str], identity: Mapping[str, Any], resume: bool = False, keep: int = 2
     ) -> None:
+        if keep < 1:
+            raise ConfigError(f"keep: expected a positive number, got {keep}")
         self.path = Path(path).absolute()
         self.identity = dict(identity)
         self.resume = resume
         self.keep = keep
+        self._damaged: set[Path] = set()
         self._lock: FileLock | None = None
 
     @contextmanager
@@ -99,39 +105,65 @@ class RunDirectory:
         self.resume = True
 
     def finished(self, phase: str) -> dict[str, Any] | None:
-        """What :meth:`finish` was given for a phase; nothing if it is not finished."""
-        place = self._phase(phase)
-        return self._load(place) if (place / MANIFEST).exists() else None
-
-    def finish(self, phase: str, tree: Mapping[str, Any]) -> None:
-        """Keeps the result of a phase; its checkpoints go."""
-        self.resume = True
-        self._save(self._phase(phase), tree)
-        self._drop(self.checkpoints())
-
-    def checkpoints(self) -> list[Path]:
-        """The checkpoints that are whole, oldest first."""
-        return sorted(path.parent for path in (self.path / "checkpoints").glob(f"[0-9]*/{MANIFEST}"))
-
-    def latest(self) -> dict[str, Any] | None:
-        """What was saved last; nothing if there is nothing.
+        """What :meth:`finish` was given for a phase; nothing if it is not finished.
 
         Raises:
             CheckpointError: If it is damaged.
         """
-        found = self.checkpoints()
-        return self._load(found[-1]) if found else None
+        place = self._of("phases", phase)
+        if not (place / MANIFEST).exists():
+            return None
+        try:
+            return self._load(place)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; remove {place} to train '{phase}' again") from error
 
-    def save(self, tree: Mapping[str, Any]) -> None:
-        """Keeps a state beside those before; the oldest go when the new one is on the disk."""
+    def finish(self, phase: str, tree: Mapping[str, Any]) -> None:
+        """Keeps the result of a phase; its checkpoints go."""
         self.resume = True
-        found = self.checkpoints()
-        number = int(found[-1].name) + 1 if found else 1
-        self._save(self.path / "checkpoints" / f"{number:08d}", tree)
-        self._drop(self.checkpoints()[: -self.keep])
+        self._save(self._of("phases", phase), tree)
+        self.forget(phase)
 
-    def _phase(self, phase: str) -> Path:
-        return self.path / "phases" / quote(phase, safe="")
+    def forget(self, phase: str) -> None:
+        """Removes the checkpoints of a phase."""
+        self._drop(self._of("checkpoints", phase), keep=())
+
+    def checkpoints(self, phase: str) -> list[Path]:
+        """The checkpoints of a phase that were written to the end and are not known to be damaged, oldest first."""
+        found = (path.parent for path in self._of("checkpoints", phase).glob(f"[0-9]*/{MANIFEST}"))
+        return sorted(path for path in found if path not in self._damaged)
+
+    def latest(self, phase: str) -> dict[str, Any] | None:
+        """What was saved last of a phase and can be read; nothing if nothing was.
+
+        A damaged checkpoint is told in a warning and left, until there are newer ones; the one before it counts.
+
+        Raises:
+            CheckpointError: If there are only damaged ones.
+        """
+        place, failure = self._of("checkpoints", phase), None
+        while found := self.checkpoints(phase):
+            try:
+                return self._load(found[-1])
+            except CheckpointError as error:  # noqa: PERF203
+                failure = error
+                self._damaged.add(found[-1])
+                before = f"going back to {found[-2]}" if len(found) > 1 else "there is none before it"
+                warnings.warn(f"{error}; {before}", stacklevel=2)
+        if failure is not None:
+            raise CheckpointError(f"{failure}; remove {place} to begin '{phase}' again") from failure
+        return None
+
+    def save(self, phase: str, tree: Mapping[str, Any]) -> None:
+        """Keeps a state of a phase beside those before; the oldest go when the new one is on the disk."""
+        self.resume = True
+        place = self._of("checkpoints", phase)
+        numbers = [int(path.name) for path in place.glob("[0-9]*") if path.name.isdecimal()]
+        self._save(place / f"{max(numbers, default=0) + 1:08d}", tree)
+        self._drop(place, keep=self.checkpoints(phase)[-self.keep :])
+
+    def _of(self, what: str, phase: str) -> Path:
+        return self.path / what / quote(phase, safe="")
 
     @staticmethod
     def _save(place: Path, tree: Mapping[str, Any]) -> None:
@@ -143,14 +175,16 @@ class RunDirectory:
         meta, tensors = load_directory(place)
         try:
             return dict(join_tree(meta, tensors))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{place}: not a readable checkpoint: {error!r}") from error
 
     @staticmethod
-    def _drop(places: list[Path]) -> None:
-        for place in places:
-            (place / MANIFEST).unlink(missing_ok=True)  # what is half gone is no checkpoint
-            shutil.rmtree(place, ignore_errors=True)
+    def _drop(place: Path, keep: Sequence[Path]) -> None:
+        """Removes the checkpoints of a phase but some, with what was left of those that were cut off."""
+        for path in sorted(place.glob("[0-9]*")):
+            if path not in keep:
+                (path / MANIFEST).unlink(missing_ok=True)  # what is half gone is no checkpoint
+                shutil.rmtree(path, ignore_errors=True)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"

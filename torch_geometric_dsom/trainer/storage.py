@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ FORMAT = "torch_geometric_dsom/trainer"
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 PAYLOADS = {"meta": ".json", "tensors": ".safetensors"}
+OURS = tuple(f"{kind}-" for kind in (*PAYLOADS, MANIFEST))  # how names begin, but for the manifest's
 
 
 def save_directory(directory: str | os.PathLike[str], meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Path:
@@ -51,7 +53,7 @@ def save_directory(directory: str | os.PathLike[str], meta: Mapping[str, Any], t
     paths = {kind: target / f"{kind}-{stamp}{suffix}" for kind, suffix in PAYLOADS.items()}
     fresh = target / f"{MANIFEST}-{stamp}"
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        _make(target)
         try:
             save_file(_apart(tensors), paths["tensors"])
             paths["meta"].write_text(json.dumps(dict(meta), ensure_ascii=False), encoding="utf-8")
@@ -69,13 +71,15 @@ def save_directory(directory: str | os.PathLike[str], meta: Mapping[str, Any], t
             os.replace(fresh, target / MANIFEST)
         except BaseException:
             for path in (*paths.values(), fresh):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
             if new:
-                target.rmdir()
+                with contextlib.suppress(OSError):
+                    target.rmdir()
             raise
         _to_disk(target)
         for path in target.iterdir():
-            if path.name not in {MANIFEST, *(path.name for path in paths.values())}:
+            if path.name.startswith(OURS) and path not in paths.values():
                 path.unlink()
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{target}: could not be written: {error}") from error
@@ -127,8 +131,7 @@ def _whole(source: Path, kind: str, entry: Mapping[str, str]) -> Path:
 def _is_ours(target: Path) -> bool:
     """Whether a directory holds a save, or nothing but what a save that was cut off leaves."""
     names = [path.name for path in target.iterdir()]
-    ours = tuple(f"{kind}-" for kind in (*PAYLOADS, MANIFEST))
-    return MANIFEST in names or all(name.startswith(ours) for name in names)
+    return MANIFEST in names or all(name.startswith(OURS) for name in names)
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -141,6 +144,14 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found[name] = plain.clone() if shared else plain
         seen.add(found[name].untyped_storage().data_ptr())
     return found
+
+
+def _make(target: Path) -> None:
+    """Makes a directory and those above it, and waits until their names are on the disk."""
+    missing = [path for path in (target, *target.parents) if not path.exists()]
+    target.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _to_disk(path.parent)
 
 
 def _to_disk(path: Path) -> None:
