@@ -14,7 +14,7 @@ $(STAMP): setup.py constraints.txt torch_geometric_dsom/version.py
 	touch $@
 
 demo: install
-	$(BIN)/python -m torch_geometric_dsom train --dataset EmojiWorld --compare --out runs/demo
+	$(BIN)/python -m torch_geometric_dsom train --dataset EmojiWorld --compare --out runs/demo --overwrite
 
 lint: install
 	$(BIN)/ruff check .

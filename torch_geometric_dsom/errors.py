@@ -19,3 +19,7 @@ class NonFiniteError(DSoMError, ArithmeticError):
 
 class CheckpointError(DSoMError, RuntimeError):
     """A saved run or student that is missing, damaged or foreign."""
+
+
+class MissingPackageError(DSoMError, ImportError):
+    """A package that an extra installs is not there; says what to install."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from torch_geometric_dsom.errors import MissingPackageError
+
 
 def require(module: str, extra: str, user: str) -> Any:
     """Imports a module that comes with an extra of this package.
@@ -18,7 +20,7 @@ def require(module: str, extra: str, user: str) -> Any:
         ModuleType: The module.
 
     Raises:
-        ImportError: If it is not installed; the message says what to install.
+        MissingPackageError: If it is not installed, an ImportError; the message says what to install.
 
     Example:
         >>> require("math", extra="image", user="nobody").sqrt(4.0)
@@ -27,7 +29,7 @@ def require(module: str, extra: str, user: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{user} needs the module '{module}', which could not be imported ({error}); "
             f"to install it: pip install 'torch_geometric_dsom[{extra}]'",
             name=module,
