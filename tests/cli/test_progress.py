@@ -61,9 +61,11 @@ def test_plain_lines_elsewhere(capsys):
 
 
 def test_phases_in_their_order(small_graph):
-    config = DSoMConfig.from_dict({"crossfit": 2, "student_fit": {"epochs": 5}, "teacher_fit": {"epochs": 7}})
+    config = DSoMConfig.from_dict(
+        {"crossfit": 2, "structure_experts": 2, "student_fit": {"epochs": 5}, "teacher_fit": {"epochs": 7}}
+    )
     phases = phases_of(small_graph, config, compare=True)
-    experts = ["teacher/structure", "teacher/image", "teacher/text"]
+    experts = ["teacher/structure", "teacher/structure2", "teacher/image", "teacher/text"]
     folds = [f"fold{fold}/{name}" for fold in (0, 1) for name in experts]
     assert list(phases) == [*experts, *folds, "student", "ce_only"]
     assert (phases["fold1/teacher/text"], phases["student"], phases["ce_only"]) == (7, 5, 5)

@@ -131,3 +131,14 @@ def test_a_folder_of_facts_becomes_answers_in_two_commands(tmp_path, monkeypatch
     assert call("train", "--dataset", folder, *small, "--out", tmp_path / "run").exit_code == 0
     answers = call("predict", "--run", tmp_path / "run", "--head", "e3", "--relation", "near", "-k", 2)
     assert answers.stdout.count("(e") == 2
+
+
+def test_what_is_recommended_for_a_dataset_lies_below_the_file(call, tmp_path, monkeypatch):
+    from torch_geometric_dsom.trainer.recommended import RECOMMENDED
+
+    monkeypatch.setitem(RECOMMENDED, "WN9", {"rank": 7, "student_fit": {"lr": 0.2, "n3": 0.3}})
+    (tmp_path / "a.yaml").write_text("student_fit:\n  n3: 0.4\n", encoding="utf-8")
+    options = ["train", "--config", tmp_path / "a.yaml", "--show-config", "--json"]
+    values = json.loads(call(*options, "--dataset", "WN9").stdout)
+    assert (values["rank"], values["student_fit"]["lr"], values["student_fit"]["n3"]) == (7, 0.2, 0.4)
+    assert json.loads(call(*options, "--dataset", "WN18").stdout)["rank"] == 100

@@ -50,3 +50,11 @@ def test_a_modality_may_not_have_the_name_of_an_expert(small_graph):
     data.x_fused, data.fused_mask = data.x_text, data.text_mask
     with pytest.raises(DataError, match="'fused' is that of an expert"):
         make_experts(data, DSoMConfig(rank=4), lambda name: torch.Generator())
+
+
+def test_names_are_those_of_the_experts_that_are_made(small_graph):
+    from torch_geometric_dsom.trainer.experts import expert_names
+
+    config = DSoMConfig(rank=2, teacher_hidden=2, structure_experts=2, joint_expert=True)
+    made = make_experts(small_graph, config, lambda name: torch.Generator())
+    assert expert_names(small_graph, config) == list(made)

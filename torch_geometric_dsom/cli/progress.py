@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import modalities
 from torch_geometric_dsom.trainer import DSoMConfig
-from torch_geometric_dsom.trainer.experts import STRUCTURE
+from torch_geometric_dsom.trainer.experts import expert_names
 from torch_geometric_dsom.trainer.fit import Record
 
 
@@ -108,7 +107,7 @@ def phases_of(data: Data, config: DSoMConfig, compare: bool) -> dict[str, int]:
         config (DSoMConfig): The configuration.
         compare (bool): Whether the CE-only student is trained as well.
     """
-    experts = [STRUCTURE, *modalities(data)]
+    experts = expert_names(data, config)
     prefixes = ["", *(f"fold{fold}/" for fold in range(config.crossfit))]
     found = {f"{prefix}teacher/{name}": config.teacher_fit.epochs for prefix in prefixes for name in experts}
     found["student"] = config.student_fit.epochs

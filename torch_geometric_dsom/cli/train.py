@@ -38,7 +38,7 @@ from torch_geometric_dsom.cli.run_folder import CHECKPOINTS, CONFIG, HISTORY, MO
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.trackers import CSVTracker, JSONLinesTracker, TensorBoardTracker, Tracker, WandbTracker
-from torch_geometric_dsom.trainer import DSoMTrainer, compare
+from torch_geometric_dsom.trainer import DSoMTrainer, compare, recommended
 from torch_geometric_dsom.version import __version__
 
 TRACKERS = ("csv", "jsonl", "tensorboard", "wandb")
@@ -130,7 +130,8 @@ def train(
 ) -> None:
     """Train teachers and student on a graph and leave a run folder with model, results and configuration.
 
-    Values come from the library's defaults, then from --config, then from flags; the last one wins.
+    Values come from the library's defaults, then from what is recommended for the dataset, then from --config, then from
+    flags; the last one wins.
     """
     given = {
         "dataset": dataset,
@@ -149,10 +150,10 @@ def train(
     above = [] if config is None else [read_file(config)]
     above += [Layer("flag", flags), Layer("flag", parse_options(set_ or []))]
     settings = resolve(above)
+    below = [Layer("recommended", recommended(settings.dataset))]
     folder = RunFolder(out if out is not None else Path("runs") / f"{Path(settings.dataset).name}-seed{settings.seed}")
-    if resume:
-        settings = resolve([*folder.layers(), *above])
-    settings = _absolute(settings)
+    below += folder.layers() if resume else []
+    settings = _absolute(resolve([*below, *above]))
     if show_config:
         values = settings.to_dict()
         print(json.dumps(values) if as_json else yaml.safe_dump(values, sort_keys=False).rstrip())

@@ -31,8 +31,7 @@ def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torc
     Raises:
         DataError: If a modality has the name of another expert.
     """
-    kinds = modalities(data)
-    structural = [STRUCTURE, *(f"{STRUCTURE}{number}" for number in range(2, config.structure_experts + 1))]
+    kinds, structural = modalities(data), _structural(config)
     taken = sorted({*structural, JOINT, FUSED} & set(kinds))
     if taken:
         raise DataError(f"data: expected modalities with names of their own, '{taken[0]}' is that of an expert")
@@ -55,6 +54,16 @@ def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torc
             interaction=make_interaction(config.teacher_scorer, config.rank),
         )
     return experts
+
+
+def expert_names(data: Data, config: DSoMConfig) -> list[str]:
+    """Names of the experts that :func:`make_experts` makes, in its order."""
+    kinds = modalities(data)
+    return [*_structural(config), *kinds, *([JOINT] if config.joint_expert and kinds else [])]
+
+
+def _structural(config: DSoMConfig) -> list[str]:
+    return [STRUCTURE, *(f"{STRUCTURE}{number}" for number in range(2, config.structure_experts + 1))]
 
 
 def availability(data: Data, teachers: Mapping[str, object]) -> Tensor:
