@@ -130,8 +130,8 @@ def train(
 ) -> None:
     """Train teachers and student on a graph and leave a run folder with model, results and configuration.
 
-    Values come from the library's defaults, then from what is recommended for the dataset, then from --config, then from
-    flags; the last one wins.
+    Values come from the library's defaults, then from what is recommended for the dataset, then from --config, then
+    from flags; the last one wins.
     """
     given = {
         "dataset": dataset,
