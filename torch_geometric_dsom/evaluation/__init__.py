@@ -2,6 +2,7 @@
 
 from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bootstrap
 from torch_geometric_dsom.evaluation.breakdown import BREAKDOWNS, Breakdown, Bucket, breakdown
+from torch_geometric_dsom.evaluation.calibration import Calibration, bin_confidences, calibration
 from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
@@ -12,11 +13,14 @@ __all__ = [
     "BootstrapResult",
     "Breakdown",
     "Bucket",
+    "Calibration",
     "RankingMetrics",
     "RankingResult",
     "Ranks",
     "TailScorer",
+    "bin_confidences",
     "breakdown",
+    "calibration",
     "device_of",
     "evaluate",
     "filtered_ranks",

@@ -13,10 +13,9 @@ from torch_geometric_dsom.data.triples import check_triples, graph_sizes, split_
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation.metrics import DIRECTIONS, RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import filtered_ranks
-from torch_geometric_dsom.evaluation.scoring import ScoreBuffer, TailScorer, evaluation_mode
+from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES, ScoreBuffer, TailScorer, evaluation_mode
 
 TIES = ("realistic", "optimistic", "pessimistic")
-SCORE_BYTES = 64 << 20
 
 
 def evaluate(

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch_geometric_dsom.errors import DataError
 from torch_geometric_dsom.nn import Scorer, product
 
+SCORE_BYTES = 64 << 20
+
 
 class TailScorer(Protocol):
     """Anything that scores all entities as answers."""
