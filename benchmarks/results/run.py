@@ -1,6 +1,10 @@
 """Runs every variant of a study with every seed, one JSON line each; what is done already is skipped.
 
-python benchmarks/results/run.py benchmarks/results/emoji_world.json
+    python benchmarks/results/run.py benchmarks/results/emoji_world.json
+
+A study names a dataset, seeds and variants of ``variants.json``. All start from what
+:func:`torch_geometric_dsom.trainer.recommended` says of the dataset; a variant changes some of it. A run that was cut
+off goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,8 +14,10 @@ import functools
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +26,12 @@ import torch
 import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.datasets import load_dataset
-from torch_geometric_dsom.evaluation import evaluate
+from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
+from torch_geometric_dsom.trainer import recommended
 
 HERE = Path(__file__).parent
+VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
+BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 
 def main() -> None:
@@ -30,67 +39,98 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--runs", type=Path, default=HERE.parent.parent / "runs" / "results")
     parser.add_argument("--seeds", type=int, nargs="*", help="only these")
+    parser.add_argument("--variants", nargs="*", help="only these")
     args = parser.parse_args()
     study = json.loads(args.study.read_text(encoding="utf-8"))
     lines = args.study.with_suffix(".jsonl")
     data = load_dataset(study["dataset"])
     environment()
     for seed in args.seeds or study["seeds"]:
-        teachers = args.runs / args.study.stem / f"teachers-seed{seed}"
-        for name, variant in study["variants"].items():
-            if (name, seed) in done(lines):
-                continue
-            start, cpu = time.time(), time.process_time()
-            trainer, fresh = with_teachers(data, seed, teachers, variant.get("options", {}))
-            if variant.get("baseline"):
-                model, phase = trainer.fit_baseline(data), "ce_only"
-            else:
-                model, phase = trainer.fit_student(data), "student"
-            result = evaluate(model, data, split="test")
-            record = {
-                "variant": name,
-                "seed": seed,
-                "test": result.to_dict(),
-                "val_mrr": trainer.results[phase].best_mrr,
-                "epoch": trainer.results[phase].best_epoch,
-                "last": trainer.results[phase].history[-1],
-                "ranks": result.ranks.tolist(),
-                "seconds": round(time.time() - start),
-                "cpu_seconds": round(time.process_time() - cpu),
-                "teachers_included": fresh,
-                **environment(),
-            }
-            if ("teachers", seed) not in done(lines):
-                append(lines, teacher_record(trainer, data, seed))
-            append(lines, record)
-            print(f"{name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
+        for name in args.variants or study["variants"]:
+            if seed in study.get("only_seeds", {}).get(name, [seed]) and (name, seed) not in done(lines):
+                run(study["dataset"], data, name, seed, args.runs / args.study.stem, lines)
 
 
-def with_teachers(data: Any, seed: int, directory: Path, options: dict[str, Any]) -> tuple[DSoMTrainer, bool]:
-    """A trainer whose teachers are those of this seed, trained once for all variants; whether they were trained now."""
-    trainer = DSoMTrainer(seed=seed, **options)
-    fresh = not directory.exists()
-    if fresh:
-        maker = DSoMTrainer(seed=seed)
-        maker.fit_teachers(data)
-        maker.fit_student(data, epochs=1)  # a save needs a student
-        maker.save(directory)
-    kept = DSoMTrainer.load(directory)
-    trainer.teachers = kept.teachers
-    folds = trainer.config.crossfit
-    parts = [directory.with_name(f"{directory.name}-fold{fold}of{folds}") for fold in range(folds)]
-    if not all(part.exists() for part in parts):
-        fresh = True
-        for part, teachers in zip(parts, trainer.fit_fold_teachers(data), strict=True):
-            kept.teachers = teachers
-            kept.save(part)
-    trainer.fold_teachers = [DSoMTrainer.load(part).teachers for part in parts]
-    return trainer, fresh
+def run(dataset: str, data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
+    """One variant with one seed."""
+    variant = VARIANTS[name]
+    base = recommended(dataset)
+    start, cpu = time.time(), time.process_time()
+    work = runs / f"{name}-seed{seed}"
+    options = merge(base, variant.get("options", {}))
+    trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, **options)
+    trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs)
+    if trainer.config.crossfit:
+        trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
+    if variant.get("baseline"):
+        model, phase = trainer.fit_baseline(data), "ce_only"
+    else:
+        model, phase = trainer.fit_student(data), "student"
+    result = evaluate(model, data, split="test")
+    record = {
+        "variant": name,
+        "seed": seed,
+        "test": result.to_dict(),
+        "val_mrr": trainer.results[phase].best_mrr,
+        "epoch": trainer.results[phase].best_epoch,
+        "epochs": len(trainer.results[phase].history),
+        "last": trainer.results[phase].history[-1],
+        "ranks": [round(rank, 1) for rank in result.ranks.tolist()],
+        "by": {
+            by: {part.name: [part.result.mrr, part.result.count] for part in breakdown(result, data, by).buckets}
+            for by in BREAKDOWNS
+        },
+        "seconds": round(time.time() - start),
+        "cpu_seconds": round(time.process_time() - cpu),
+        "rank": trainer.config.rank,
+        **environment(),
+    }
+    if phase == "student" and name == "dsom":
+        record["selection"] = trainer.selection(data, split="test").to_dict()
+    if name == "dsom":
+        record["config"] = trainer.config.to_dict()
+    append(lines, record)
+    shutil.rmtree(work, ignore_errors=True)
+    print(f"{dataset} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
 
 
-def teacher_record(trainer: DSoMTrainer, data: Any, seed: int) -> dict[str, Any]:
-    scores = {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in trainer.teachers.items()}
-    return {"variant": "teachers", "seed": seed, "test": scores, **environment()}
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Options over options; nested ones likewise."""
+    found = dict(base)
+    for name, value in over.items():
+        old = found.get(name)
+        found[name] = merge(old, value) if isinstance(value, Mapping) and isinstance(old, Mapping) else value
+    return found
+
+
+def teachers(data: Any, options: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
+    """The teachers of a seed, trained once for all variants."""
+    start, cpu = time.time(), time.process_time()
+    trainer = DSoMTrainer(seed=seed, checkpoint_dir=runs / f"teachers-seed{seed}", resume=True, **options)
+    found = trainer.fit_teachers(data)
+    lines = HERE / f"{runs.name}.jsonl"
+    if ("teachers", seed) not in done(lines):
+        record = {
+            "variant": "teachers",
+            "seed": seed,
+            "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in found.items()},
+            "calibration": {
+                name: calibration(teacher, data, split="test").to_dict() for name, teacher in found.items()
+            },
+            "seconds": round(time.time() - start),
+            "cpu_seconds": round(time.process_time() - cpu),
+            **environment(),
+        }
+        append(lines, record)
+    return found
+
+
+def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, runs: Path) -> list[dict[str, Any]]:
+    """The teachers of each fold of a seed, trained once for all variants."""
+    path = runs / f"teachers-seed{seed}-folds{folds}"
+    return DSoMTrainer(
+        seed=seed, checkpoint_dir=path, resume=True, **merge(options, {"crossfit": folds})
+    ).fit_fold_teachers(data)
 
 
 @functools.cache  # of the code that was imported, even if the repository moves on meanwhile
