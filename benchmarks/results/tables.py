@@ -7,97 +7,252 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from torch_geometric_dsom.evaluation import paired_bootstrap
+from torch_geometric_dsom.trainer import recommended
 
 HERE = Path(__file__).parent
 METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
+VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
+Runs = dict[str, dict[int, dict[str, Any]]]
+BUCKETS = {
+    "query_degree": "training facts of the query entity",
+    "target_degree": "training facts of the target",
+    "query_modalities": "modalities of the query entity",
+    "target_modalities": "modalities of the target",
+}
+MOST_RELATIONS = 25
 
 
 def main() -> None:
-    parts = [(HERE / "preface.md").read_text(encoding="utf-8")]
-    parts += [section(path) for path in sorted(HERE.glob("*.json")) if path.with_suffix(".jsonl").exists()]
-    (HERE.parent / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8")
+    parts = [(HERE / "preface.md").read_text(encoding="utf-8"), summary()]
+    parts += [section(path) for path in studies()]
+    (HERE.parent / "RESULTS.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def studies() -> list[Path]:
+    """The studies of which there are results, the dataset of the package first."""
+    found = [path for path in HERE.glob("*.json") if path.with_suffix(".jsonl").exists()]
+    return sorted(found, key=lambda path: (path.stem != "emoji_world", path.stem))
+
+
+def load(study_path: Path) -> tuple[dict[str, Any], Runs]:
+    """A study and its records by variant and seed."""
+    runs: Runs = {}
+    for line in study_path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        runs.setdefault(record["variant"], {})[record["seed"]] = record
+    return json.loads(study_path.read_text(encoding="utf-8")), runs
+
+
+def summary() -> str:
+    """One row a dataset: the student against CE-only, and whether the aim is reached."""
+    lines = [
+        "## All datasets",
+        "",
+        "Filtered test MRR x 100 of students that see structure alone. p: paired bootstrap over queries, the "
+        "largest of the seeds'. Aims: those set before the study; a miss is a miss.",
+        "",
+        "| | rank | seeds | CE-only | DSoM | difference | p | aim | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in studies():
+        study, runs = load(path)
+        found = pairs(runs, "dsom", study.get("baseline", "ce_only"))
+        if not found:
+            continue
+        gaps = [100 * (mrr(a) - mrr(b)) for a, b in found.values()]
+        worst = max(bootstrap(a, b).p_value for a, b in found.values())
+        own, base = ([mrr(pair[side]) for pair in found.values()] for side in (0, 1))
+        aim = study.get("aim")
+        reached = "" if aim is None else ("reached" if 100 * statistics.mean(own) >= aim else "missed")
+        rank = next(iter(found.values()))[0].get("rank", 100)
+        lines.append(
+            f"| {study['dataset']} | {rank} | {len(found)} | {cell(base)} | {cell(own)} | {spread(gaps)} | {worst:.4f} "
+            f"| {'' if aim is None else aim} | {reached} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def section(study_path: Path) -> str:
-    study = json.loads(study_path.read_text(encoding="utf-8"))
-    records = [json.loads(line) for line in study_path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
-    by_variant: dict[str, dict[int, dict[str, Any]]] = {}
-    for record in records:
-        by_variant.setdefault(record["variant"], {})[record["seed"]] = record
+    study, runs = load(study_path)
+    records = [record for by_seed in runs.values() for record in by_seed.values()]
     commits = sorted({str(record["commit"]) for record in records})
+    options = recommended(study["dataset"])
     lines = [
         f"## {study['dataset']}",
         "",
-        f"Filtered test metrics x 100, both directions; mean ± standard deviation over seeds {study['seeds']}. "
+        f"Filtered test metrics x 100, both directions; mean ± standard deviation over seeds. "
         f"Commit {', '.join(commits)}; {records[0]['machine']}, torch {records[0]['versions']['torch']}; "
-        f"`python benchmarks/results/run.py benchmarks/results/{study_path.name}`.",
+        f"`python benchmarks/results/run.py benchmarks/results/{study_path.name}`. "
+        f"Configuration: {'the defaults' if not options else f'`{json.dumps(options)}` over the defaults'}.",
         "",
-        "| | MRR | Hits@1 | Hits@3 | Hits@10 | validation MRR | CPU s a run |",
-        "|---|---|---|---|---|---|---|",
+        *study.get("notes", []),
+        *([""] if study.get("notes") else []),
+        "| | seeds | MRR | Hits@1 | Hits@3 | Hits@10 | validation MRR | CPU s a run |",
+        "|---|---|---|---|---|---|---|---|",
+        *main_rows(study, runs),
+        "",
+        *claims(study, runs),
+        "",
+        *curves(runs),
+        *by_bucket(study, runs),
+        *by_relation(study, runs),
+        *calibrated(runs),
     ]
-    teachers = by_variant.get("teachers", {})
-    for name in next(iter(teachers.values()))["test"] if teachers else ():
-        cells = [cell([run["test"][name]["both"][metric] for run in teachers.values()]) for metric in METRICS]
-        lines.append(f"| teacher: {name} | {' | '.join(cells)} | | |")
-    for name, variant in study["variants"].items():
-        runs = list(by_variant.get(name, {}).values())
-        if runs:
-            cells = [cell([run["test"]["both"][metric] for run in runs]) for metric in METRICS]
-            # Runs that also trained teachers are left out, where there are others.
-            alone = [run["cpu_seconds"] for run in runs if not run["teachers_included"]]
-            cpu = f"{statistics.mean(alone):.0f}" if alone else "teachers included"
-            lines.append(f"| {variant['title']} | {' | '.join(cells)} | {cell([r['val_mrr'] for r in runs])} | {cpu} |")
-    lines += ["", *claims(study, by_variant), "", *selection(by_variant.get("dsom", {})), ""]
     return "\n".join(lines)
 
 
-def claims(study: dict[str, Any], by_variant: dict[str, dict[int, dict[str, Any]]]) -> list[str]:
-    lines = [
-        "| difference of test MRR x 100 | mean | standard deviation over seeds | mean / deviation "
-        "| paired bootstrap over queries, per seed |",
-        "|---|---|---|---|---|",
-    ]
-    for first, second in study["claims"]:
-        seeds = sorted(set(by_variant.get(first, {})) & set(by_variant.get(second, {})))
-        if len(seeds) < 2:
-            continue
-        pairs = [(by_variant[first][seed], by_variant[second][seed]) for seed in seeds]
-        gaps = [100 * (a["test"]["both"]["mrr"] - b["test"]["both"]["mrr"]) for a, b in pairs]
-        deviation = statistics.stdev(gaps)
-        values = []
-        for a, b in pairs:
-            found = paired_bootstrap(torch.tensor(a["ranks"]), torch.tensor(b["ranks"]))
-            values.append(f"[{100 * found.low:+.2f}, {100 * found.high:+.2f}] p = {found.p_value:.4f}")
-        lines.append(
-            f"| {first} - {second} | {statistics.mean(gaps):+.2f} | {deviation:.2f} "
-            f"| {statistics.mean(gaps) / deviation:.1f} | {'; '.join(values)} |"
-        )
+def main_rows(study: dict[str, Any], runs: Runs) -> list[str]:
+    lines = []
+    teachers = runs.get("teachers", {})
+    for name in next(iter(teachers.values()))["test"] if teachers else ():
+        cells = [cell([run["test"][name]["both"][metric] for run in teachers.values()]) for metric in METRICS]
+        lines.append(f"| teacher: {name} | {len(teachers)} | {' | '.join(cells)} | | |")
+    for name in study["variants"]:
+        found = list(runs.get(name, {}).values())
+        if found and "curve" not in VARIANTS[name]:
+            cells = [cell([run["test"]["both"][metric] for run in found]) for metric in METRICS]
+            cells.append(cell([run["val_mrr"] for run in found]))
+            cpu = statistics.mean(run["cpu_seconds"] for run in found)
+            lines.append(f"| {VARIANTS[name]['title']} | {len(found)} | {' | '.join(cells)} | {cpu:.0f} |")
     return lines
 
 
-def selection(runs: dict[int, dict[str, Any]]) -> list[str]:
-    if not runs:
-        return []
-    names = [name for name in next(iter(runs.values()))["last"] if name.startswith("select/")]
-    shares = [cell([run["last"][name] for run in runs.values()]) for name in names]
-    return [
-        "Share of training facts (%) for which the agent chose each teacher in the last epoch:",
-        "",
-        f"| {' | '.join(name.removeprefix('select/') for name in names)} |",
-        f"|{'---|' * len(names)}",
-        f"| {' | '.join(shares)} |",
+def claims(study: dict[str, Any], runs: Runs) -> list[str]:
+    lines = [
+        "| difference of test MRR x 100 | mean | deviation over seeds | paired bootstrap over queries, per seed |",
+        "|---|---|---|---|",
     ]
+    for first, second in study["claims"]:
+        found = pairs(runs, first, second)
+        if not found:
+            continue
+        gaps = [100 * (mrr(a) - mrr(b)) for a, b in found.values()]
+        deviation = f"{statistics.stdev(gaps):.2f}" if len(gaps) > 1 else "one seed"
+        values = []
+        for a, b in found.values():
+            result = bootstrap(a, b)
+            values.append(f"[{100 * result.low:+.2f}, {100 * result.high:+.2f}] p = {result.p_value:.4f}")
+        lines.append(f"| {first} - {second} | {statistics.mean(gaps):+.2f} | {deviation} | {'; '.join(values)} |")
+    return lines
 
 
-def cell(values: list[float]) -> str:
-    mean = 100 * statistics.mean(values)
-    return f"{mean:.2f} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
+def curves(runs: Runs) -> list[str]:
+    """MRR over one number of the loss, all others as they are."""
+    lines: list[str] = []
+    for name in ("alpha", "beta", "temperature", "gamma"):
+        points = {}
+        for variant, spec in VARIANTS.items():
+            if spec.get("curve", [None])[0] == name and variant in runs:
+                points[spec["curve"][1]] = runs[variant]
+        if points and "dsom" in runs and "config" in next(iter(runs["dsom"].values())):
+            seeds = set.intersection(*(set(found) for found in points.values()))
+            points[next(iter(runs["dsom"].values()))["config"][name]] = runs["dsom"]
+            cells = [
+                f"{x:g}: {cell([mrr(found[seed]) for seed in sorted(seeds)])}" for x, found in sorted(points.items())
+            ]
+            lines.append(f"- {name} (seeds {sorted(seeds)}): {', '.join(cells)}")
+    return ["Test MRR over the numbers of the loss, one changed at a time:", "", *lines, ""] if lines else []
+
+
+def by_bucket(study: dict[str, Any], runs: Runs) -> list[str]:
+    """MRR by degree and by modalities, of CE-only and the student with and without unlabelled queries."""
+    names = [
+        name
+        for name in (study.get("baseline", "ce_only"), "average_facts", "dsom_facts", "dsom")
+        if any("by" in run for run in runs.get(name, {}).values())
+    ]
+    if "dsom" not in names:
+        return []
+    lines = []
+    for by, title in BUCKETS.items():
+        some = next(iter(runs["dsom"].values()))["by"][by]
+        if len(some) < 2:
+            continue
+        lines += [f"| {title} | queries | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
+        for bucket, (_, count) in some.items():
+            cells = [cell([run["by"][by][bucket][0] for run in runs[name].values() if "by" in run]) for name in names]
+            lines.append(f"| {bucket} | {count} | {' | '.join(cells)} |")
+        lines.append("")
+    return ["Test MRR x 100 by what is known of the entities:", "", *lines]
+
+
+def by_relation(study: dict[str, Any], runs: Runs) -> list[str]:
+    """MRR by relation, and whom the agent chooses there."""
+    own = {seed: run for seed, run in runs.get("dsom", {}).items() if "selection" in run}
+    base = {seed: run for seed, run in runs.get(study.get("baseline", "ce_only"), {}).items() if "by" in run}
+    if not own or not base:
+        return []
+    first = next(iter(own.values()))
+    teachers = list(first["selection"]["total"])
+    counts = {name: count for name, (_, count) in first["by"]["relation"].items()}
+    most = sorted(counts, key=lambda name: -counts[name])[:MOST_RELATIONS]
+    known = set(first["selection"]["relations"])
+    lines = [
+        f"Relations{'' if len(most) == len(counts) else f', the {len(most)} with most test facts'}: test MRR x 100, "
+        "and the share (%) of their test facts for which the agent chooses each teacher, both directions together:",
+        "",
+        f"| relation | queries | CE-only | DSoM | {' | '.join(teachers)} |",
+        f"|---|---|---|---|{'---|' * len(teachers)}",
+    ]
+    for name in most:
+        cells = [cell([run["by"]["relation"][name][0] for run in found.values()]) for found in (base, own)]
+        if name in known:
+            shares = [[run["selection"]["relations"][name][teacher] for run in own.values()] for teacher in teachers]
+            cells += [f"{100 * statistics.mean(values):.0f}" for values in shares]
+        lines.append(f"| {name} | {counts[name]} | {' | '.join(cells)} |")
+    total = [
+        f"{100 * statistics.mean([run['selection']['total'][teacher] for run in own.values()]):.0f}"
+        for teacher in teachers
+    ]
+    return [*lines, f"| all | {sum(counts.values())} | | | {' | '.join(total)} |", ""]
+
+
+def calibrated(runs: Runs) -> list[str]:
+    """How sure the teachers are."""
+    found = [run["calibration"] for run in runs.get("teachers", {}).values() if "calibration" in run]
+    if not found:
+        return []
+    lines = [
+        "Calibration of the teachers on test facts: expected calibration error (10 bins) of the best filtered answer, "
+        "and mean confidence minus accuracy; above zero is too sure (x 100):",
+        "",
+        "| teacher | error | confidence - accuracy |",
+        "|---|---|---|",
+    ]
+    for name in found[0]:
+        cells = (cell([run[name][kind] for run in found]) for kind in ("error", "bias"))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def pairs(runs: Runs, first: str, second: str) -> dict[int, tuple[dict[str, Any], dict[str, Any]]]:
+    """The records of two variants, by the seeds that both have."""
+    seeds = sorted(set(runs.get(first, {})) & set(runs.get(second, {})))
+    return {seed: (runs[first][seed], runs[second][seed]) for seed in seeds}
+
+
+def bootstrap(first: dict[str, Any], second: dict[str, Any]) -> Any:
+    return paired_bootstrap(torch.tensor(first["ranks"]), torch.tensor(second["ranks"]))
+
+
+def mrr(record: dict[str, Any]) -> float:
+    return float(record["test"]["both"]["mrr"])
+
+
+def cell(values: Iterable[float]) -> str:
+    return spread([100 * value for value in values])
+
+
+def spread(values: list[float]) -> str:
+    mean = statistics.mean(values)
+    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from torch_geometric_dsom.errors import DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, ModalityTeacher
 from torch_geometric_dsom.trainer import DSoMConfig, FitConfig, fit_expert
-from torch_geometric_dsom.trainer.experts import availability, make_experts
+from torch_geometric_dsom.trainer.experts import availability, expert_fit, make_experts
 
 
 def test_one_expert_for_structure_and_one_for_each_modality(small_graph):
@@ -43,6 +43,9 @@ def test_more_structural_experts_and_one_that_sees_everything(small_graph):
     assert not torch.equal(experts["structure"].entity, experts["structure2"].entity)
     assert experts["joint"].modalities == ("image", "text")
     assert experts["joint"].entity.size(0) == small_graph.num_nodes
+    assert [expert_fit(config, name).optimizer for name in experts] == ["adagrad", "adagrad", "adam", "adam", "adagrad"]
+    few = make_experts(small_graph, DSoMConfig(rank=4, modality_experts=False), lambda name: torch.Generator())
+    assert list(few) == ["structure"]
 
 
 def test_a_modality_may_not_have_the_name_of_an_expert(small_graph):

@@ -56,8 +56,10 @@ class DSoMConfig:
         teacher_hidden (int): Hidden width of the modality experts' projections. (default: :obj:`512`)
         structure_experts (int): How many structural experts there are, alike but for initial values and the order of
             batches. (default: :obj:`1`)
-        joint_expert (bool): Whether there is an expert that sees all modalities and has a free vector for every entity
-            too. (default: :obj:`False`)
+        modality_experts (bool): Whether there is an expert for each modality alone. (default: :obj:`True`)
+        joint_expert (bool): Whether there is an expert with a free vector for every entity, as the student has, to
+            which linear projections of all modalities are added; it is trained as the student is.
+            (default: :obj:`False`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -134,6 +136,7 @@ class DSoMConfig:
     teacher_dropout: float = 0.5
     teacher_hidden: int = 512
     structure_experts: int = 1
+    modality_experts: bool = True
     joint_expert: bool = False
     crossfit: int = 0
     selection: str = "reinforced"
@@ -206,7 +209,7 @@ class DSoMConfig:
 
     @property
     def structure_fit(self) -> FitConfig:
-        """How the structure expert is trained: as the student is, for as long as the other experts are."""
+        """How structural and joint experts are trained: as the student is, for as long as the other experts are."""
         teacher = self.teacher_fit
         return replace(
             self.student_fit,

@@ -24,7 +24,7 @@ from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble
-from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, availability, make_experts
+from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
 from torch_geometric_dsom.trainer.identity import part_identity, run_identity
 from torch_geometric_dsom.trainer.objective import DistillationObjective
@@ -203,7 +203,7 @@ class DSoMTrainer:
     ) -> dict[str, TailScorer]:
         experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
         for name, expert in experts.items():
-            config = self.config.structure_fit if name.startswith(STRUCTURE) else self.config.teacher_fit
+            config = expert_fit(self.config, name)
             phase = f"{prefix}teacher/{name}"
             objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))

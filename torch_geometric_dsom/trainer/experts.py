@@ -18,6 +18,7 @@ from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObj
 from torch_geometric_dsom.trainer.fit import FitConfig, fit_on_graph
 
 STRUCTURE, JOINT, FUSED = "structure", "joint", "fused"
+JOINT_SCALE = 1e-3  # of free vectors, which features are added to
 
 
 def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torch.Generator]) -> dict[str, Scorer]:
@@ -41,17 +42,27 @@ def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torc
         )
         for name in structural
     }
-    seen = {name: [name] for name in kinds} | ({JOINT: list(kinds)} if config.joint_expert and kinds else {})
-    for name, parts in seen.items():
+    for name in kinds if config.modality_experts else ():
         experts[name] = ModalityTeacher.from_data(
             data,
-            parts,
+            [name],
             rank=config.rank,
-            structure="all" if name == JOINT else "missing",
             hidden_dim=config.teacher_hidden,
             dropout=config.teacher_dropout,
             generator=generator(name),
             interaction=make_interaction(config.teacher_scorer, config.rank),
+        )
+    if config.joint_expert and kinds:
+        experts[JOINT] = ModalityTeacher.from_data(
+            data,
+            kinds,
+            rank=config.rank,
+            structure="all",
+            hidden_dim=0,
+            dropout=config.student_dropout,
+            init_scale=JOINT_SCALE,
+            generator=generator(JOINT),
+            interaction=make_interaction(config.scorer, config.rank),
         )
     return experts
 
@@ -59,11 +70,18 @@ def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torc
 def expert_names(data: Data, config: DSoMConfig) -> list[str]:
     """Names of the experts that :func:`make_experts` makes, in its order."""
     kinds = modalities(data)
-    return [*_structural(config), *kinds, *([JOINT] if config.joint_expert and kinds else [])]
+    seen = kinds if config.modality_experts else ()
+    return [*_structural(config), *seen, *([JOINT] if config.joint_expert and kinds else [])]
 
 
 def _structural(config: DSoMConfig) -> list[str]:
     return [STRUCTURE, *(f"{STRUCTURE}{number}" for number in range(2, config.structure_experts + 1))]
+
+
+def expert_fit(config: DSoMConfig, name: str) -> FitConfig:
+    """How the expert of a name is trained: as the student is where it has a vector for every entity."""
+    alike = name.startswith(STRUCTURE) or name == JOINT
+    return config.structure_fit if alike else config.teacher_fit
 
 
 def availability(data: Data, teachers: Mapping[str, object]) -> Tensor:
