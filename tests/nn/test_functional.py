@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from torch_geometric_dsom.nn import complex_query, n3_penalty, n3_penalty_real, negative_distance
+from torch_geometric_dsom.nn import complex_query, gathering, n3_penalty, n3_penalty_real, negative_distance, rows
 
 
 def test_complex_query_is_the_complex_product():
@@ -37,3 +38,27 @@ def test_negative_distance_is_that_of_cdist():
         assert torch.allclose(negative_distance(query, table, p), expected, atol=1e-10)
     single = negative_distance(query.float(), table.float())
     assert torch.allclose(single.double(), negative_distance(query, table), atol=1e-4)
+
+
+@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize("dense", [False, True])
+def test_rows_of_a_gathering_table_have_the_gradient_of_rows(made, dense):
+    """Of a parameter and of a table that is made of one, with and without a gradient of the whole table beside."""
+    g = torch.Generator().manual_seed(0)
+    parameter, weight = torch.randn(5, 3, generator=g, requires_grad=True), torch.randn(4, 3, generator=g)
+    few, many = torch.tensor([4, 0, 4]), torch.tensor([1, 1, 0, 4])
+    found = []
+    for take in (gathering, lambda table: table):
+        table = take(parameter.exp() if made else parameter)
+        loss = rows(table, few).square().sum() + (weight * rows(table, many)).sum()
+        if dense:
+            loss = loss + table.pow(3).sum()
+        found.append(torch.autograd.grad(7 * loss, parameter)[0])
+    assert torch.allclose(*found, rtol=1e-5)
+
+
+def test_a_table_that_needs_no_gradient_gathers_none():
+    table = torch.ones(3, 2)
+    assert gathering(table) is table
+    with torch.no_grad():
+        assert rows(gathering(table.requires_grad_()), torch.tensor([2])).grad_fn is None

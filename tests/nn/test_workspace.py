@@ -1,6 +1,6 @@
 import torch
 
-from torch_geometric_dsom.nn import Workspace, rows_within
+from torch_geometric_dsom.nn import Workspace, piece_rows, rows_within
 
 
 def test_memory_is_used_again_and_grows_when_it_must():
@@ -20,3 +20,10 @@ def test_rows_within_a_budget():
     assert rows_within(4 * 3 * 100 * 7, slabs=3, num_entities=100) == 7
     assert rows_within(4 * 3 * 100 * 7 - 1, slabs=3, num_entities=100) == 6
     assert rows_within(1, slabs=3, num_entities=100) == 1  # a query at a time is the least there is
+
+
+def test_pieces_fit_cache_and_budget():
+    like = torch.zeros(1)
+    assert piece_rows(like, 2, 100, cached_bytes=4 * 2 * 100 * 5, workspace_bytes=1 << 20) == 5
+    assert piece_rows(like, 2, 100, cached_bytes=1 << 20, workspace_bytes=4 * 2 * 100 * 5) == 5
+    assert piece_rows(like.to("meta"), 2, 100, cached_bytes=1, workspace_bytes=4 * 2 * 100 * 9) == 9  # no such cache

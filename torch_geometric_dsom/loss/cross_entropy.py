@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torch_geometric_dsom.nn.workspace import piece_rows
+
+CACHED_BYTES = 1 << 20  # that four passes go over: about what the cores keep for themselves
+
 
 def grouped_cross_entropy(scores: Tensor, row: Tensor, target: Tensor) -> Tensor:
     r"""Softmax cross-entropy of facts whose equal queries share one row of scores.
@@ -58,11 +62,15 @@ def grouped_cross_entropy_(scores: Tensor, row: Tensor, target: Tensor, scale: f
         tensor([[ 0.2500, -0.2500, -0.2500,  0.2500]])
     """
     facts = max(row.numel(), 1)
-    gold, top = scores[row, target], scores.amax(dim=-1)
-    torch.softmax(scores, dim=-1, out=scores)
-    log_sum = top - scores.amax(dim=-1).log()  # of the softmax, only the place of the maximum is 1 / sum
-    value = (log_sum[row] - gold).sum() / facts
+    gold = scores[row, target]
     count = scores.new_zeros(scores.size(0)).index_add_(0, row, scores.new_ones(()).expand(row.numel()))
-    scores.mul_((count * (scale / facts)).unsqueeze(-1))
+    log_sum, count = torch.empty_like(count), count.mul_(scale / facts).unsqueeze(-1)
+    size = piece_rows(scores, 1, scores.size(1), CACHED_BYTES, scores.nbytes)
+    for some in (slice(start, start + size) for start in range(0, scores.size(0), size)):
+        part = scores[some]
+        top = part.amax(dim=-1)
+        torch.softmax(part, dim=-1, out=part)
+        log_sum[some] = top - part.amax(dim=-1).log_()  # of the softmax, only the place of the maximum is 1 / sum
+        part.mul_(count[some])
     scores.index_put_((row, target), scores.new_full((), -scale / facts), accumulate=True)
-    return value
+    return (log_sum[row] - gold).sum() / facts

@@ -2,7 +2,14 @@
 
 from torch_geometric_dsom.nn.complex import ComplEx, ComplExInteraction
 from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
-from torch_geometric_dsom.nn.functional import complex_query, n3_penalty, n3_penalty_real, negative_distance
+from torch_geometric_dsom.nn.functional import (
+    complex_query,
+    gathering,
+    n3_penalty,
+    n3_penalty_real,
+    negative_distance,
+    rows,
+)
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
@@ -14,7 +21,7 @@ from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
 from torch_geometric_dsom.nn.tangent import score_tangent
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
-from torch_geometric_dsom.nn.workspace import Workspace, rows_within
+from torch_geometric_dsom.nn.workspace import Workspace, piece_rows, rows_within
 
 __all__ = [
     "INTERACTIONS",
@@ -37,13 +44,16 @@ __all__ = [
     "Workspace",
     "complex_query",
     "fast_matmul",
+    "gathering",
     "make_interaction",
     "make_scorer",
     "n3_penalty",
     "n3_penalty_real",
     "negative_distance",
+    "piece_rows",
     "product",
     "product_of_experts",
+    "rows",
     "rows_within",
     "score_tangent",
     "standardize",

@@ -51,11 +51,64 @@ def _cubed_moduli(x: Tensor) -> Tensor:
     return _CubedModuli.apply(x)  # type: ignore[no-any-return, no-untyped-call]
 
 
+class _Gathering(torch.autograd.Function):
+    """A table whose gradient waits for those of its rows, see :func:`gathering`."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor) -> Tensor:
+        ctx.waiting = []
+        ctx.shape, ctx.kind = table.shape, {"dtype": table.dtype, "device": table.device}
+        ctx.set_materialize_grads(False)
+        return table.view_as(table)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> Tensor:
+        gradient, waiting, ctx.waiting = upstream[0], ctx.waiting, []
+        gradient = torch.zeros(ctx.shape, **ctx.kind) if gradient is None else gradient.contiguous()
+        for index, rows in waiting:
+            gradient.index_add_(0, index, rows)
+        return gradient
+
+
+class _Rows(torch.autograd.Function):
+    """Rows of a gathering table; autograd runs the table's backward pass after those of all its rows."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, index: Tensor, waiting: list[tuple[Tensor, Tensor]]) -> Tensor:
+        ctx.index, ctx.waiting = index, waiting
+        return table.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[None, None, None]:
+        ctx.waiting.append((ctx.index, upstream[0]))
+        return None, None, None
+
+
+def gathering(table: Tensor) -> Tensor:
+    """The same table, to whose gradient :func:`rows` add in place.
+
+    Otherwise each time that rows are taken costs a gradient of the size of the table, zero nearly everywhere. There is
+    one backward pass only, and it writes to the gradient that comes from elsewhere: that must belong to nobody else.
+
+    Args:
+        table (Tensor): ``[N, D]``.
+
+    Example:
+        >>> import torch
+        >>> table = torch.ones(3, 1, requires_grad=True)
+        >>> once = gathering(table)
+        >>> (once.sum() + rows(once, torch.tensor([1, 1])).sum()).backward()
+        >>> table.grad.flatten()
+        tensor([1., 3., 1.])
+    """
+    return _Gathering.apply(table) if table.requires_grad else table  # type: ignore[no-untyped-call]
+
+
 def rows(table: Tensor, index: Tensor) -> Tensor:
     """Some rows of a table, ``[M]`` to ``[M, D]``, in the way whose gradient is added up quickest.
 
     Args:
-        table (Tensor): ``[N, D]``.
+        table (Tensor): ``[N, D]``, or what :func:`gathering` made of it.
         index (Tensor): ``[M]``, int64.
 
     Example:
@@ -63,7 +116,8 @@ def rows(table: Tensor, index: Tensor) -> Tensor:
         >>> rows(torch.tensor([[1.0], [2.0]]), torch.tensor([1, 1])).tolist()
         [[2.0], [2.0]]
     """
-    return table.index_select(0, index)
+    waiting = getattr(table.grad_fn, "waiting", None)
+    return table.index_select(0, index) if waiting is None else _Rows.apply(table, index, waiting)  # type: ignore[no-untyped-call]
 
 
 def n3_penalty(*factors: Tensor) -> Tensor:

@@ -23,6 +23,27 @@ def rows_within(workspace_bytes: int, slabs: int, num_entities: int) -> int:
     return max(1, workspace_bytes // (4 * slabs * num_entities))
 
 
+def piece_rows(like: Tensor, slabs: int, num_entities: int, cached_bytes: int, workspace_bytes: int) -> int:
+    """How many queries to work on at a time where several passes go over values for each query and entity.
+
+    On CPU few enough for the processor's cache, on an accelerator as many as there is memory for.
+
+    Args:
+        like (Tensor): Says on which device.
+        slabs (int): How many values there are for each query and entity at once.
+        num_entities (int): Number of entities :math:`N`.
+        cached_bytes (int): How much of a cache to use.
+        workspace_bytes (int): The budget of memory.
+
+    Example:
+        >>> import torch
+        >>> piece_rows(torch.zeros(1), 2, num_entities=1024, cached_bytes=1 << 16, workspace_bytes=1 << 20)
+        8
+    """
+    most = min(cached_bytes, workspace_bytes) if like.device.type == "cpu" else workspace_bytes
+    return rows_within(most, slabs, num_entities)
+
+
 class Workspace:
     """Named buffers that grow when they must and are handed out again and again.
 

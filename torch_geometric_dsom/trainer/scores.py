@@ -7,7 +7,8 @@ from torch import Tensor
 
 from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import with_gradient
-from torch_geometric_dsom.nn import Scorer, Workspace, product
+from torch_geometric_dsom.nn import Scorer, Workspace, gathering, product
+from torch_geometric_dsom.nn import rows as taken
 from torch_geometric_dsom.sampler import ALL, Candidates
 
 Rows = slice | None
@@ -59,9 +60,10 @@ class Scores:
         self.logits: Tensor | None = None  # with their graph
         self._gradients: list[Tensor] = []
         if isinstance(model, Scorer):
-            self.table = model.entity_table()
+            table = model.entity_table()
+            self.table = gathering(table) if _takes_rows(model) else table
             self.query = model.query(head, relation, self.table)
-            self.answers = self.table if entity is None else self.table.index_select(0, entity)
+            self.answers = self.table if entity is None else taken(self.table, entity)
             if not model.interaction.is_product:
                 self.logits = model.score(self.query, self.answers)
         else:
@@ -128,3 +130,9 @@ class Scores:
         tensors = [self.logits] if self.logits is not None else [self.query, self.answers]
         pairs = [(x, g) for x, g in zip(tensors, gradients, strict=True) if x is not None and x.requires_grad]
         return with_gradient(value, pairs)
+
+
+def _takes_rows(model: Scorer) -> bool:
+    """Whether nothing is known to be made of the entity table but some of its rows, and the product with it."""
+    plain = (Scorer.query, Scorer.penalty)
+    return model.interaction.is_product and (type(model).query, type(model).penalty) == plain
