@@ -12,6 +12,7 @@ from torch_geometric_dsom.datasets.fake import FakeMMKG
 from torch_geometric_dsom.datasets.features import attach_features, read_features, read_names, write_features
 from torch_geometric_dsom.datasets.folder import MMKGFolder
 from torch_geometric_dsom.datasets.from_triples import from_triples
+from torch_geometric_dsom.datasets.gallery import Gallery
 from torch_geometric_dsom.datasets.registry import DATASETS, load_dataset
 from torch_geometric_dsom.datasets.tables import read_columns, read_triples
 
@@ -26,6 +27,7 @@ __all__ = [
     "EmojiWorld",
     "FB15k237",
     "FakeMMKG",
+    "Gallery",
     "MMKGDataset",
     "MMKGFolder",
     "RemoteFile",

@@ -107,7 +107,7 @@ class EmojiWorld(MMKGDataset):
         Raises:
             IndexError: If there is no such entity.
         """
-        picture = _pictures().get(_row(i))
+        picture = package_pictures().get(_row(i))
         return None if picture is None else Image.open(io.BytesIO(picture)).convert("RGBA")
 
     def text(self, i: int) -> str:
@@ -158,8 +158,10 @@ class EmojiWorld(MMKGDataset):
             raise ConfigError("image_encoder, text_encoder: expected at least one of them, got None for both")
         data, size = copy.copy(self._data), len(_entities())
         if image_encoder is not None:
-            rows = [i for i in range(size) if i in _pictures()]
-            self._reencode(data, "image", image_encoder, rows, [_pictures()[i] for i in rows], read_picture, threads)
+            rows = [i for i in range(size) if i in package_pictures()]
+            self._reencode(
+                data, "image", image_encoder, rows, [package_pictures()[i] for i in rows], read_picture, threads
+            )
         if text_encoder is not None:
             rows = list(range(size))
             self._reencode(data, "text", text_encoder, rows, [self.text(i) for i in rows], str, threads)
@@ -198,7 +200,7 @@ def _entities() -> list[tuple[str, ...]]:
 
 
 @functools.cache
-def _pictures() -> dict[int, bytes]:
+def package_pictures() -> dict[int, bytes]:
     """All pictures as PNG, 7 MB: bytes, unlike an open archive, can be shared among worker processes."""
     with _package_files() as folder, zipfile.ZipFile(folder / "noto64.zip") as archive:
         return {int(name.removesuffix(".png")): archive.read(name) for name in archive.namelist()}

@@ -6,6 +6,7 @@ from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObj
 from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 from torch_geometric_dsom.trainer.embeddings import export_embeddings
 from torch_geometric_dsom.trainer.experts import fit_expert
+from torch_geometric_dsom.trainer.explain import EntityCard, Explanation, Opinion, explain
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
@@ -20,12 +21,16 @@ __all__ = [
     "DSoMConfig",
     "DSoMTrainer",
     "DistillationObjective",
+    "EntityCard",
+    "Explanation",
     "FitConfig",
     "FitResult",
+    "Opinion",
     "Prediction",
     "SelectionShares",
     "Student",
     "compare",
+    "explain",
     "export_embeddings",
     "export_scoring",
     "fit_expert",

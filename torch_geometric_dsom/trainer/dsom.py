@@ -269,9 +269,18 @@ class DSoMTrainer:
         facts = split_triples(data, split)
         if facts.size(0) == 0:
             raise ConfigError(f"split: expected one with facts, got '{split}'")
-        student = self._trained()
-        objective = self._objective(data, student, self.config.student_fit, train=False)
-        return selection_shares(objective, facts, tuple(Vocabulary.from_data(data).relation_labels))
+        return selection_shares(self.objective(data), facts, tuple(Vocabulary.from_data(data).relation_labels))
+
+    def objective(self, data: Data) -> DistillationObjective:
+        """The student's objective, to ask what the agent would choose; nobody learns from it.
+
+        Args:
+            data (Data): A graph in the data contract.
+
+        Raises:
+            ConfigError: If the trainer is not trained.
+        """
+        return self._objective(data, self._trained(), self.config.student_fit, train=False)
 
     def predict(
         self,

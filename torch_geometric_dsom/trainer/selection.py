@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import scatter
 
-from torch_geometric_dsom.optional import require
-from torch_geometric_dsom.sampler import QuerySampler
+from torch_geometric_dsom.plots import plot_selection
+from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, TeacherChoice
 from torch_geometric_dsom.trainer.ensemble import fact_signals
+from torch_geometric_dsom.trainer.fit import generator_states, load_generator_states
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 
 
@@ -58,19 +60,9 @@ class SelectionShares:
         Raises:
             ImportError: If matplotlib is not installed.
         """
-        figures = require("matplotlib.figure", extra="plot", user="SelectionShares.plot")
-        rows, columns = self.share.shape
-        figure = figures.Figure(figsize=(1.6 + 0.9 * columns, 1.2 + 0.32 * rows), layout="constrained")
-        axes = figure.subplots()
-        image = axes.imshow(self.share.numpy(), vmin=0.0, vmax=1.0, cmap="viridis", aspect="auto")
-        axes.set_xticks(range(columns), self.teachers, rotation=30, ha="right")
-        axes.set_yticks(range(rows), self.relations)
-        for row, values in enumerate(self.share.tolist()):
-            for column, value in enumerate(values):
-                colour = "black" if value > 0.6 else "white"
-                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=8)
-        figure.colorbar(image, label="share of facts for which the teacher is chosen")
-        figure.savefig(path, dpi=150)
+        plot_selection(self, most=max(len(self.relations), 1)).savefig(
+            path, dpi=150, transparent=False, facecolor="white"
+        )
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.relations)
@@ -94,16 +86,8 @@ def selection_shares(
         relations (tuple[str]): Labels of the :math:`R` relations.
         batch_size (int): Queries a batch. (default: :obj:`256`)
     """
-    sampler = QuerySampler(facts, len(relations), batch_size, max_facts=1, shuffle=False)
-    signals = fact_signals(objective.ensemble, sampler, objective.index, objective.temperature)
     actions, kinds = [], []
-    for batch in sampler:
-        one = signals.rows(batch.fact)
-        scores = objective.scores(batch.head, batch.relation)
-        prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
-        groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
-        batch = batch.to(objective.device)
-        choice = objective.look(scores.values(), scores.query, prob, batch, one, groups, objective.agent).choice
+    for batch, choice in choices(objective, facts, len(relations), batch_size):
         actions.append(choice.action)
         kinds.append(batch.relation % len(relations))
     action, kind = torch.cat(actions).float(), torch.cat(kinds)
@@ -111,3 +95,35 @@ def selection_shares(
     every = torch.cat([action, (action.sum(dim=-1, keepdim=True) == 0).float()], dim=-1)
     mean = scatter(every, kind, dim_size=len(relations)).cpu() / count.unsqueeze(-1)  # 0 / 0 is NaN: nothing to tell
     return SelectionShares(objective.state.teachers, relations, mean[:, :-1], mean[:, -1], count)
+
+
+@torch.no_grad()
+def choices(
+    objective: DistillationObjective, facts: Tensor, num_relations: int, batch_size: int = 256
+) -> Iterator[tuple[QueryBatch, TeacherChoice]]:
+    """What the agent of an objective chooses for facts, asked from both sides, a row a fact and side.
+
+    The agent's generator is left as it was.
+
+    Args:
+        objective (DistillationObjective): After training.
+        facts (Tensor): ``[E, 3]``, int64.
+        num_relations (int): Number of relations :math:`R`.
+        batch_size (int): Queries a batch. (default: :obj:`256`)
+
+    Yields:
+        tuple[QueryBatch, TeacherChoice]: Queries and choices.
+    """
+    sampler = QuerySampler(facts, num_relations, batch_size, max_facts=1, shuffle=False)
+    signals = fact_signals(objective.ensemble, sampler, objective.index, objective.temperature)
+    agent, before = objective.agent, generator_states(objective.agent)
+    try:
+        for batch in sampler:
+            one = signals.rows(batch.fact)
+            scores = objective.scores(batch.head, batch.relation)
+            prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
+            groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
+            batch = batch.to(objective.device)
+            yield batch, objective.look(scores.values(), scores.query, prob, batch, one, groups, agent).choice
+    finally:
+        load_generator_states(agent, before)
