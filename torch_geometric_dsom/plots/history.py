@@ -39,8 +39,7 @@ def plot_history(history: Records, metric: str = "val_mrr", phases: Sequence[str
         known = sorted({name for record in history for name in record})
         raise ConfigError(f"metric, phases: expected numbers of the history, got '{metric}' of {shown}; known: {known}")
     figure, axes = new_figure("plot_history")
-    others = 0
-    for phase in shown:
+    for number, phase in enumerate(shown):
         rows = [
             (record["epoch"], record[metric]) for record in history if record["phase"] == phase and metric in record
         ]
@@ -48,13 +47,12 @@ def plot_history(history: Records, metric: str = "val_mrr", phases: Sequence[str
         axes.plot(
             *zip(*rows, strict=True),
             label=phase.removeprefix("teacher/"),
-            color=colour(phase, others),
+            color=colour(phase, number),
             linewidth=2.2 if student else 1.2,
             linestyle="--" if phase == "ce_only" else "-",
             marker="o",
             markersize=3 if len(rows) < 40 else 0,
         )
-        others += 1
     axes.set_xlabel("epoch")
     axes.set_ylabel({"val_mrr": "validation MRR"}.get(metric, metric))
     legend(axes)

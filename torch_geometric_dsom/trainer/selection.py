@@ -60,9 +60,7 @@ class SelectionShares:
         Raises:
             ImportError: If matplotlib is not installed.
         """
-        plot_selection(self, most=max(len(self.relations), 1)).savefig(
-            path, dpi=150, transparent=False, facecolor="white"
-        )
+        plot_selection(self, most=len(self.relations)).savefig(path, dpi=150, facecolor="white")
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.relations)
