@@ -21,5 +21,9 @@ class CheckpointError(DSoMError, RuntimeError):
     """A saved run or student that is missing, damaged or foreign."""
 
 
+class MemoryBudgetError(DSoMError, MemoryError):
+    """A run that needs more memory than there is; names the part, what it needs, what there is and what to lower."""
+
+
 class MissingPackageError(DSoMError, ImportError):
     """A package that an extra installs is not there; says what to install."""

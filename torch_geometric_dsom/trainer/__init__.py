@@ -1,5 +1,6 @@
 """Training: experts, the distilled student, and what can be asked of it."""
 
+from torch_geometric_dsom.trainer.available_memory import available_memory
 from torch_geometric_dsom.trainer.compare import Comparison, compare
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
@@ -8,6 +9,7 @@ from torch_geometric_dsom.trainer.embeddings import export_embeddings
 from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.explain import EntityCard, Explanation, Opinion, explain
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
+from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.program import export_scoring
@@ -25,11 +27,14 @@ __all__ = [
     "Explanation",
     "FitConfig",
     "FitResult",
+    "MemoryEstimate",
     "Opinion",
     "Prediction",
     "SelectionShares",
     "Student",
+    "available_memory",
     "compare",
+    "estimate_memory",
     "explain",
     "export_embeddings",
     "export_scoring",

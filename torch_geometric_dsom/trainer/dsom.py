@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import KnownAnswers, Vocabulary, split_triples, validate
+from torch_geometric_dsom.data import KnownAnswers, Vocabulary, split_triples
+from torch_geometric_dsom.data.contract import violations
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
@@ -21,12 +22,14 @@ from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, product_of
 from torch_geometric_dsom.sampler import QuerySampler, RuleSampler, TeacherSampler, random_folds
 from torch_geometric_dsom.trackers import Tracker, TrackerList
 from torch_geometric_dsom.trainer import checkpoint
+from torch_geometric_dsom.trainer.available_memory import available_memory
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
 from torch_geometric_dsom.trainer.identity import part_identity, run_identity
+from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.phase_keeper import fit_kept
 from torch_geometric_dsom.trainer.predict import Prediction, predict
@@ -74,6 +77,9 @@ class DSoMTrainer:
         checkpoint_every (int): Epochs between two checkpoints. (default: :obj:`1`)
         keep_checkpoints (int): How many of them are kept of a phase; where the last is damaged, the one before it
             counts. (default: :obj:`2`)
+        memory_bytes (int, optional): Memory that the run may take beside what is taken already; what is left, see
+            :func:`~torch_geometric_dsom.trainer.available_memory`, if :obj:`None`. A run that is estimated to need
+            more does not begin.
         **options: Values of :class:`DSoMConfig` by name, over those of :obj:`config`.
 
     Raises:
@@ -106,6 +112,7 @@ class DSoMTrainer:
         resume: bool = False,
         checkpoint_every: int = 1,
         keep_checkpoints: int = 2,
+        memory_bytes: int | None = None,
         **options: Any,
     ) -> None:
         self.seed = seed
@@ -127,6 +134,7 @@ class DSoMTrainer:
         self._stop: StopSignal | None = None
         self._given: dict[str, str] | None = None
         self._keep(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
+        self.memory_bytes = memory_bytes
         self.history: list[Record] = []
         self.results: dict[str, FitResult] = {}
         self.vocabulary: Vocabulary | None = None
@@ -160,9 +168,10 @@ class DSoMTrainer:
             DataError: If the graph does not keep the data contract.
             NonFiniteError: If a loss or a gradient becomes NaN or infinite.
             CheckpointError: If :obj:`checkpoint_dir` cannot be used or written.
+            MemoryBudgetError: If there is not enough memory; tells it before any is taken.
         """
         self._keep(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
-        self._check(data)
+        self._check(data, "teachers", "student")
         with self._kept(data):
             if not self.teachers:
                 self.fit_teachers(data, on_epoch)
@@ -171,7 +180,7 @@ class DSoMTrainer:
 
     def fit_teachers(self, data: Data, on_epoch: Callable[[Record], None] | None = None) -> dict[str, TailScorer]:
         """Trains the experts of structure and of each modality, freezes them and adds the fused one."""
-        self._check(data)
+        self._check(data, "teachers")
         with self._kept(data):
             self.teachers = self._train_experts(data, "", on_epoch)
         return self.teachers
@@ -186,7 +195,7 @@ class DSoMTrainer:
         Raises:
             ConfigError: If the configuration does not say over how many folds, see :obj:`crossfit`.
         """
-        self._check(data)
+        self._check(data, "teachers")
         folds = self._folds(data)
         if folds is None:
             raise ConfigError("crossfit: expected at least 2 folds to train teachers for, got 0")
@@ -216,7 +225,7 @@ class DSoMTrainer:
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
     ) -> TailScorer:
         """Distils the teachers into the student."""
-        self._check(data)
+        self._check(data, "student")
         if not self.teachers:
             raise ConfigError("teachers: expected at least one, got none; call fit or fit_teachers")
         config = self._student_config(epochs)
@@ -237,7 +246,7 @@ class DSoMTrainer:
 
         It starts from the student's initial weights and sees its batches in the student's order.
         """
-        self._check(data)
+        self._check(data, "baseline")
         self.baseline = self._new_student(data, "student").to(self.device)
         config = self._student_config(epochs)
         objective = self._cross_entropy(data, self.baseline, config, "ce_only")
@@ -472,8 +481,25 @@ class DSoMTrainer:
             available = torch.ones_like(available)
         return Ensemble(frozen[0], available, frozen[1:], DTYPES[self.config.teacher_dtype])
 
-    def _check(self, data: Data) -> None:
-        validate(data)
+    def estimate_memory(self, data: Data) -> MemoryEstimate:
+        """How much memory :meth:`fit` takes, by phase and part, see
+        :func:`torch_geometric_dsom.trainer.estimate_memory`.
+
+        Args:
+            data (Data): A graph in the data contract.
+        """
+        return self._estimate(data, ("teachers", "student"))
+
+    def _estimate(self, data: Data, parts: Sequence[str]) -> MemoryEstimate:
+        return estimate_memory(data, self.config, self.teachers, self.checkpoint_dir is not None, parts)
+
+    def _check(self, data: Data, *parts: str) -> None:
+        """Refuses a graph that breaks the contract or does not fit, before there is memory for anything of its size."""
+        for error in violations(data):
+            raise DataError(error)
+        self._estimate(data, parts).check(
+            available_memory(self.device) if self.memory_bytes is None else self.memory_bytes
+        )
         if self.student is not None:
             names = ("num_entities", "num_relations")
             expected = tuple(getattr(self.student, name, None) for name in names)
@@ -517,8 +543,13 @@ def _to(model: TailScorer, device: torch.device) -> None:
 
 
 def _freeze(teacher: TailScorer, device: torch.device) -> TailScorer:
-    if isinstance(teacher, Scorer):
+    if isinstance(teacher, Scorer) and not _is_frozen(teacher):
         return teacher.freeze().to(device)
     if isinstance(teacher, torch.nn.Module):
         teacher.to(device).eval().requires_grad_(False)
     return teacher
+
+
+def _is_frozen(teacher: Scorer) -> bool:
+    """Whether a scorer is plain tables that nobody trains."""
+    return isinstance(teacher, EmbeddingScorer) and not any(value.requires_grad for value in teacher.parameters())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 
 import torch
 from torch import Tensor
+
+from torch_geometric_dsom.errors import MemoryBudgetError
 
 SCALE = 1024.0  # probabilities up to 1 then use what float16 has: steps of 2^-11 down to 6e-8, nothing lost above 6e-11
 
@@ -133,6 +136,10 @@ def _room(
     size = torch.Size(shape).numel()
     if folder is None or size == 0:
         return torch.empty(shape, dtype=dtype, device=device)
+    needed, free = size * dtype.itemsize, shutil.disk_usage(folder).free
+    if needed > free:  # a page that cannot be written would end the process
+        told = f"expected room for {needed} bytes in '{folder}', got {free}"
+        raise MemoryBudgetError(f"cache: {told}; lower cache_bytes")
     with tempfile.NamedTemporaryFile(dir=folder, prefix="soft-labels-") as file:
-        file.truncate(size * dtype.itemsize)  # sparse: pages come when they are written
+        file.truncate(needed)  # sparse: pages come when they are written
         return torch.from_file(file.name, shared=True, size=size, dtype=dtype).view(shape)
