@@ -5,8 +5,23 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+_RANK_200: dict[str, Any] = {
+    "rank": 200,
+    "student_fit": {"epochs": 16, "batch_size": 472, "evaluate_every": 4, "patience": 2, "n3": 0.1},
+    "teacher_fit": {"epochs": 16, "evaluate_every": 4, "patience": 2},
+    "teacher_dtype": "bfloat16",
+    "cache_bytes": 1 << 32,
+    "joint_expert": True,
+    "unlabelled": 0.5,
+    "unlabelled_relations": "alike",
+    "gamma": 1.0,
+}
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "EmojiWorld": {},
+    # Few or weak texts, no pictures: an expert of texts alone would cost more than all others and know little.
+    "MKGY": {**_RANK_200, "modality_experts": False},
+    "MKGW": {**_RANK_200, "modality_experts": False},
+    "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
 
 
