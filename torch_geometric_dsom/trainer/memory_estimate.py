@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import modalities, split_triples
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
-from torch_geometric_dsom.evaluation.evaluator import SCORE_BYTES
+from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, rows_within
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_names
