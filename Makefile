@@ -27,9 +27,13 @@ test: install lint
 test-full: install lint
 	$(BIN)/python -m pytest -m ''
 
+STUDIES ?= emoji_world
+
+# STUDIES="emoji_world wn9 mkg_y mkg_w" for those that were run; the benchmark graphs come from DSOM_DATA or the network.
 results: install
-	$(BIN)/python benchmarks/results/run.py benchmarks/results/emoji_world.json
+	for study in $(STUDIES); do $(BIN)/python benchmarks/results/run.py benchmarks/results/$$study.json || exit 1; done
 	$(BIN)/python benchmarks/results/tables.py
+	$(BIN)/python benchmarks/results/figures.py
 
 bench: install
 	$(BIN)/python benchmarks/speed/run.py

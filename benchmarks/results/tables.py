@@ -30,9 +30,15 @@ MOST_RELATIONS = 25
 
 
 def main() -> None:
-    parts = [(HERE / "preface.md").read_text(encoding="utf-8"), summary()]
+    parts = [(HERE / "preface.md").read_text(encoding="utf-8"), summary(), *figures()]
     parts += [section(path) for path in studies()]
     (HERE.parent / "RESULTS.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def figures() -> list[str]:
+    """The pictures that figures.py left."""
+    titles = {"degree.png": "MRR by training degree", "selection.png": "Whom the agent chooses, and what pictures show"}
+    return [f"![{title}](results/{name})\n" for name, title in titles.items() if (HERE / name).exists()]
 
 
 def studies() -> list[Path]:

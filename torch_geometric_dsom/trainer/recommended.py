@@ -14,13 +14,12 @@ _RANK_200: dict[str, Any] = {
     "joint_expert": True,
     "unlabelled": 0.5,
     "unlabelled_relations": "alike",
-    "gamma": 1.0,
 }
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "EmojiWorld": {},
     # Few or weak texts, no pictures: an expert of texts alone would cost more than all others and know little.
     "MKGY": {**_RANK_200, "modality_experts": False},
-    "MKGW": {**_RANK_200, "modality_experts": False},
+    "MKGW": {**_RANK_200, "modality_experts": False, "student_fit": {**_RANK_200["student_fit"], "epochs": 16}},
     "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
 
