@@ -14,7 +14,7 @@ from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, rows_within
 from torch_geometric_dsom.trainer.config import DSoMConfig
-from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_names
+from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
 from torch_geometric_dsom.trainer.fit import FitConfig
 
 FLOAT = 4
@@ -138,8 +138,7 @@ def estimate_memory(
         features = sum(part.features for part in experts.values())
         held = kept + sum(part.parameters for part in experts.values())
         for name, part in experts.items():
-            fit = config.structure_fit if name.startswith(STRUCTURE) else config.teacher_fit
-            sizes = _fit(part, data, fit, 2, checkpoints)
+            sizes = _fit(part, data, expert_fit(config, name), 2, checkpoints)
             phases[f"{prefix}teacher/{name}"] = {"models": held, "features": features + part.activations, **sizes}
             held += part.parameters  # the last gradient stays
         frozen = sum(part.table for part in experts.values())
@@ -179,11 +178,12 @@ def _tables(data: Data, scorer: str, rank: int) -> _Sizes:
 
 def _projected(data: Data, config: DSoMConfig, name: str, seen: list[str]) -> _Sizes:
     """Vectors made of features."""
-    whole = _tables(data, config.teacher_scorer, config.rank)
-    size, hidden = int(data.num_nodes), config.teacher_hidden
+    joint = name == JOINT
+    whole = _tables(data, config.scorer if joint else config.teacher_scorer, config.rank)
+    size, hidden = int(data.num_nodes), 0 if joint else config.teacher_hidden
     dim = whole.table // (FLOAT * size)
     there = torch.stack([data[f"{kind}_mask"] for kind in seen]).any(dim=0).sum()
-    free = size if name == JOINT else size - int(there)
+    free = size if joint else size - int(there)
     parameters, features, activations = FLOAT * free * dim, 0, 3 * whole.table
     for kind in seen:
         rows, width = int(data[f"{kind}_mask"].sum()), data[f"x_{kind}"].size(1)
