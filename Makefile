@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full lint results bench bench-check clean
+.PHONY: install demo test test-full lint docs notebook results bench bench-check clean
 
 install: $(STAMP)
 
@@ -26,6 +26,13 @@ test: install lint
 
 test-full: install lint
 	$(BIN)/python -m pytest -m ''
+
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+notebook: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebook]'
+	PYTHONWARNINGS=ignore $(BIN)/jupyter-execute --inplace examples/quickstart.ipynb
 
 STUDIES ?= emoji_world
 

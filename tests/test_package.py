@@ -62,20 +62,6 @@ def test_examples_in_docstrings_are_true(name, monkeypatch, tmp_path):
     assert result.failed == 0
 
 
-def test_python_of_the_readme_runs(tmp_path, monkeypatch):
-    """As it stands, but for the sizes."""
-    monkeypatch.setenv("DSOM_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    readme = (TESTS.parent / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.S)
-    assert len(blocks) == 2
-    tiny = "seed=0, rank=8, teacher_hidden=16, student_fit={'epochs': 1}, teacher_fit={'epochs': 1}"
-    assert "DSoMTrainer(seed=0)" in blocks[0]
-    for block in blocks:
-        exec(block.replace("DSoMTrainer(seed=0)", f"DSoMTrainer({tiny})"), {})
-    assert (tmp_path / "student" / "manifest.json").is_file()
-
-
 def test_import_is_light():
     heavy = "print([m for m in ('pykeen', 'sklearn', 'pandas', 'matplotlib') if m in sys.modules])"
     code = f"import sys, torch_geometric_dsom.adapters; {heavy}"
