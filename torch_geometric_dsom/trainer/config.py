@@ -94,7 +94,7 @@ class DSoMConfig:
         unlabelled_selection (str): Which teachers those are distilled from: ``"all"`` that are available, or those
             that the agent picks, ``"agent"``. (default: :obj:`"agent"`)
         unlabelled_relations (str): Which relations are asked of an entity there: ``"frequent"``, any, as often as in
-            training, or ``"alike"``, those of entities that resemble it. (default: :obj:`"frequent"`)
+            training, or ``"alike"``, those of entities that resemble it. (default: :obj:`"alike"`)
         reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
             on, where there are any; or ``"train"``. (default: :obj:`"val"`)
         reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer; ``"margin"``: gain in its
@@ -157,7 +157,7 @@ class DSoMConfig:
     warmup: int = 5
     unlabelled: float = 1.0
     unlabelled_selection: str = "agent"
-    unlabelled_relations: str = "frequent"
+    unlabelled_relations: str = "alike"
     reward_facts: str = "val"
     reward: str = "rank"
     positive_reward: bool = False

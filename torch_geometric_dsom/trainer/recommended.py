@@ -13,13 +13,17 @@ _RANK_200: dict[str, Any] = {
     "cache_bytes": 1 << 32,
     "joint_expert": True,
     "unlabelled": 0.5,
-    "unlabelled_relations": "alike",
 }
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "EmojiWorld": {},
     # Few or weak texts, no pictures: an expert of texts alone would cost more than all others and know little.
     "MKGY": {**_RANK_200, "modality_experts": False},
-    "MKGW": {**_RANK_200, "modality_experts": False, "student_fit": {**_RANK_200["student_fit"], "epochs": 16}},
+    "MKGW": {
+        **_RANK_200,
+        "modality_experts": False,
+        "student_fit": {**_RANK_200["student_fit"], "epochs": 12},
+        "teacher_fit": {**_RANK_200["teacher_fit"], "epochs": 12},
+    },
     "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
 
