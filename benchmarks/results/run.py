@@ -135,8 +135,9 @@ def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, run
 
 @functools.cache  # of the code that was imported, even if the repository moves on meanwhile
 def environment() -> dict[str, Any]:
+    quiet: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(torch_geometric_dsom.__file__).parent, **quiet
     )
     return {
         "commit": commit.stdout.strip() or None,

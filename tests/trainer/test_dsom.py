@@ -77,8 +77,8 @@ def test_baseline_is_the_student_without_distillation(trained, small_graph, smal
     """gamma = 0 leaves the CE-only student, but for rounding, which Adagrad magnifies."""
     plain = DSoMTrainer(seed=3, progress=False, **{**small_options, "gamma": 0.0}, teachers=trained.teachers)
     plain.fit(small_graph)
-    assert torch.allclose(plain.student.entity, trained.baseline.entity, atol=5e-4)
-    assert not torch.allclose(trained.student.entity, trained.baseline.entity, atol=1e-3)
+    assert torch.allclose(plain.student.entity, trained.baseline.entity, atol=5e-3)
+    assert not torch.allclose(trained.student.entity, trained.baseline.entity, atol=1e-1)
 
 
 def test_parts_can_be_passed_as_objects(trained, small_graph, small_options):

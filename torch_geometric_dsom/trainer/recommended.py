@@ -7,12 +7,13 @@ from typing import Any
 
 _RANK_200: dict[str, Any] = {
     "rank": 200,
-    "student_fit": {"epochs": 20, "batch_size": 472, "evaluate_every": 4, "patience": 2, "n3": 0.1},
+    "student_fit": {"epochs": 16, "batch_size": 472, "evaluate_every": 4, "patience": 2, "n3": 0.1},
     "teacher_fit": {"epochs": 16, "evaluate_every": 4, "patience": 2},
     "teacher_dtype": "bfloat16",
     "cache_bytes": 1 << 32,
     "joint_expert": True,
     "unlabelled": 0.5,
+    "gamma": 1.0,
 }
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "EmojiWorld": {},
