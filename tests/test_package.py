@@ -16,7 +16,8 @@ import torch_geometric_dsom
 PACKAGE = Path(torch_geometric_dsom.__file__).parent
 TESTS = Path(__file__).parent
 ORDER = ["encoders", "datasets", "data", "sampler", "nn", "loss", "evaluation", "plots", "trackers", "trainer"]
-TOP = ["adapters", "cli"]  # may import anything but the trainer, and only the trainer's users import it
+ORDER += ["report"]
+TOP = ["adapters", "cli"]  # no room imports them
 MODULES = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "torch_geometric_dsom.") if "__main__" not in m.name]
 ROOMS = [f"torch_geometric_dsom{room}" for room in ("", *(f".{name}" for name in [*ORDER, *TOP]))]
 

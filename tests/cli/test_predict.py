@@ -35,3 +35,14 @@ def test_unknown_names_are_named(call, run):
     result = call("predict", "--run", run[0], "--head", "e999", "--relation", "r0")
     assert result.exit_code == 2
     assert "entity: unknown name 'e999'" in result.stderr
+
+
+def test_a_page_with_pictures(call, run, asked, tmp_path):
+    head, relation, _ = asked
+    result = call(
+        "predict", "--run", run[0], "--head", head, "--relation", relation, "-k", 4, "--html", tmp_path / "a.html"
+    )
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert page.count('class="verdict ranked"') == 4
+    assert "data:image/png" in page

@@ -7,9 +7,9 @@ from torch_geometric_dsom.plots import plot_choices, plot_history
 def test_lines_are_the_records(trained):
     figure = plot_history(trained.history)
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    assert set(lines) == {"structure", "image", "text", "student", "ce_only"}
+    assert set(lines) == {"structure", "image", "text", "DSoM student", "CE-only student"}
     rows = [(r["epoch"], r["val_mrr"]) for r in trained.history if r["phase"] == "student" and "val_mrr" in r]
-    assert list(zip(*lines["student"].get_data(), strict=True)) == rows
+    assert list(zip(*lines["DSoM student"].get_data(), strict=True)) == rows
     one = plot_history(trained.history, "kd", ["student"]).axes[0]
     assert one.get_ylabel() == "kd"
     assert len(one.get_lines()[0].get_xdata()) == 4

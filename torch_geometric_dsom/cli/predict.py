@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.cli.options import JsonOption, RootOption, RunDatasetOption, RunOption, examples
+from torch_geometric_dsom.cli.options import HtmlOption, JsonOption, RootOption, RunDatasetOption, RunOption, examples
 from torch_geometric_dsom.cli.run_folder import RunFolder
 from torch_geometric_dsom.errors import DSoMError
+from torch_geometric_dsom.report import answers_page
+from torch_geometric_dsom.report.template import write_page
 from torch_geometric_dsom.trainer import Prediction
 
 
@@ -29,6 +31,7 @@ def predict(
     known: Annotated[bool, typer.Option("--known", help="Show known facts too, marked.")] = False,
     dataset: RunDatasetOption = None,
     root: RootOption = None,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer (head, relation, ?) or (?, relation, tail) with the student of a run; no features are needed.
@@ -37,8 +40,13 @@ def predict(
     """
     folder = RunFolder(run)
     trainer = folder.trainer()
-    data = _graph(folder, root) if dataset is None else folder.data(dataset, root, features=False)
+    wanted = dataset is not None or html is not None
+    data = folder.data(dataset, root, features=False) if wanted else _graph(folder, root)
     answers = trainer.predict(data, head=head, relation=relation, tail=tail, k=k, exclude_known=not known)
+    if html is not None:
+        assert data is not None
+        write_page(html, answers_page(answers, data, relation, head, tail, folder.gallery(data, dataset)))
+        print(f"page: {html}", file=sys.stderr)
     if as_json:
         print(json.dumps([answer._asdict() for answer in answers]))
     else:
@@ -68,6 +76,7 @@ def register(app: typer.Typer) -> None:
     """Adds the command."""
     told = examples(
         "predict --run runs/mine --head territory:CH --relation official_language -k 3",
+        "predict --run runs/mine --head territory:CH --relation borders --html answers.html",
         "predict --run runs/mine --tail territory:CH --relation located_in --known --json",
     )
     app.command(epilog=told)(predict)

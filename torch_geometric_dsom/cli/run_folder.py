@@ -13,15 +13,15 @@ from typing import Any
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.cli.configuration import Layer, RunConfig, flat, read_file, resolve
-from torch_geometric_dsom.datasets import load_dataset
+from torch_geometric_dsom.datasets import Gallery, load_dataset
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.trainer import DSoMTrainer
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model", "checkpoints"
-RESULTS, TABLE, HISTORY = "results.json", "results.txt", "history.jsonl"
+RESULTS, TABLE, HISTORY, PAGE = "results.json", "results.txt", "history.jsonl", "report.html"
 TRACKED = ("tracked.csv", "tracked.jsonl", "tensorboard")
 MAY_CHANGE = ("compare", "root")
-OURS = (CONFIG, MODEL, CHECKPOINTS, RESULTS, TABLE, HISTORY, *TRACKED)
+OURS = (CONFIG, MODEL, CHECKPOINTS, RESULTS, TABLE, HISTORY, PAGE, *TRACKED)
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,10 @@ class RunFolder:
             arguments |= {"image_encoder": "none", "text_encoder": "none"}
             arguments |= {"image_features": None, "text_features": None}
         return load_dataset(**arguments)
+
+    def gallery(self, data: Data, dataset: str | None = None) -> Gallery:
+        """Pictures of the entities of the graph that :meth:`data` gave."""
+        return Gallery.of(dataset if dataset is not None else self.config().dataset, data)
 
     def write(self, name: str, text: str) -> Path:
         """Writes a file as a whole or not at all."""

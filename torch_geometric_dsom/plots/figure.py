@@ -22,7 +22,7 @@ COLOURS = {
 }
 OTHERS = ("#56b4e9", "#7b68c8", "#a0522d", "#2f8f8f", "#b03060", "#6b8e23")
 INK = "#20262e"  # text and lines of a figure; on a page they take the page's colour
-WIDTH = 4.8  # inches, so that the text can still be read on a phone
+WIDTH = 4.4  # inches, so that the text can still be read on a phone
 
 
 def new_figure(user: str, height: float = 3.0, width: float = WIDTH) -> tuple[Any, Any]:
@@ -31,7 +31,7 @@ def new_figure(user: str, height: float = 3.0, width: float = WIDTH) -> tuple[An
     Args:
         user (str): Who wants it, for the message where matplotlib is missing.
         height (float): Inches. (default: :obj:`3.0`)
-        width (float): Inches. (default: :obj:`4.8`)
+        width (float): Inches. (default: :obj:`4.4`)
 
     Returns:
         tuple[Figure, Axes]: Without pyplot, and so without a global state.

@@ -9,6 +9,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.plots.figure import colour, legend, new_figure
 
 SELECT = "select/"
+LABELS = {"student": "DSoM student", "ce_only": "CE-only student"}
 Records = Sequence[Mapping[str, float | int | str]]
 
 
@@ -31,7 +32,7 @@ def plot_history(history: Records, metric: str = "val_mrr", phases: Sequence[str
         >>> from torch_geometric_dsom.plots import plot_history
         >>> history = [{"phase": "student", "epoch": e, "val_mrr": 0.1 * e} for e in (1, 2, 3)]
         >>> plot_history(history).axes[0].get_legend_handles_labels()[1]
-        ['student']
+        ['DSoM student']
     """
     there = dict.fromkeys(str(record["phase"]) for record in history if metric in record)
     shown = [name for name in there if not name.startswith("fold")] if phases is None else list(phases)
@@ -46,14 +47,14 @@ def plot_history(history: Records, metric: str = "val_mrr", phases: Sequence[str
         student = phase in ("student", "ce_only")
         axes.plot(
             *zip(*rows, strict=True),
-            label=phase.removeprefix("teacher/"),
+            label=LABELS.get(phase, phase.removeprefix("teacher/")),
             color=colour(phase, number),
             linewidth=2.2 if student else 1.2,
             linestyle="--" if phase == "ce_only" else "-",
             marker="o",
             markersize=3 if len(rows) < 40 else 0,
         )
-    axes.set_xlabel("epoch")
+    _epochs(axes)
     axes.set_ylabel({"val_mrr": "validation MRR"}.get(metric, metric))
     legend(axes)
     return figure
@@ -93,7 +94,13 @@ def plot_choices(history: Records) -> Any:
             linewidth=1.8,
         )
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel("epoch")
+    _epochs(axes)
     axes.set_ylabel("share of training facts")
     legend(axes)
     return figure
+
+
+def _epochs(axes: Any) -> None:
+    """Whole numbers across."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.set_xlabel("epoch")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.plots.figure import INK, new_figure
+from torch_geometric_dsom.plots.figure import new_figure
 
 
 class Shares(Protocol):
@@ -36,7 +36,7 @@ class Shares(Protocol):
 
 
 def plot_selection(shares: Shares, most: int = 30) -> Any:
-    """For which share of the facts of each relation each teacher is chosen, relations down and teachers across.
+    """For how many per cent of the facts of each relation each teacher is chosen, relations down, teachers across.
 
     Args:
         shares (SelectionShares): Of ``trainer.selection(data)``.
@@ -57,21 +57,18 @@ def plot_selection(shares: Shares, most: int = 30) -> Any:
     columns = [*shares.teachers, "none"]
     table = [[*shares.share[row].tolist(), shares.none[row].item()] for row in rows]
     labels = [_short(shares.relations[row]) for row in rows]
-    figure, axes = new_figure("plot_selection", height=1.1 + 0.26 * len(rows))
-    mesh = axes.pcolormesh(table, vmin=0.0, vmax=1.0, cmap="viridis", edgecolors="white", linewidth=0.6)
+    figure, axes = new_figure("plot_selection", height=0.7 + 0.26 * len(rows))
+    axes.pcolormesh(table, vmin=0.0, vmax=1.0, cmap="Blues", edgecolors="white", linewidth=0.8)
     axes.invert_yaxis()
-    axes.set_xticks([column + 0.5 for column in range(len(columns))], columns, rotation=30, ha="right")
+    axes.set_xticks([column + 0.5 for column in range(len(columns))], columns)
     axes.set_yticks([row + 0.5 for row in range(len(rows))], labels)
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     for row, values in enumerate(table):
         for column, value in enumerate(values):
-            ink = "black" if value > 0.6 else "white"
+            ink = "white" if value > 0.6 else "black"
             axes.text(column + 0.5, row + 0.5, f"{100 * value:.0f}", ha="center", va="center", color=ink, fontsize=8)
-    bar = figure.colorbar(mesh, location="top", shrink=0.6, aspect=40, format=lambda value, _: f"{100 * value:.0f} %")
-    bar.ax.tick_params(colors=INK, labelsize=8)
-    bar.outline.set_visible(False)
     return figure
 
 
