@@ -194,7 +194,11 @@ def train(
             "torch_geometric": torch_geometric.__version__,
             "python": platform.python_version(),
         },
-        "machine": {"system": platform.platform(), "device": str(trainer.device), "threads": torch.get_num_threads()},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "device": str(trainer.device),
+            "threads": torch.get_num_threads(),
+        },
     }
     trainer.save(folder.path / MODEL)
     folder.write(HISTORY, "".join(json.dumps(record) + "\n" for record in trainer.history))

@@ -188,7 +188,12 @@ def current_environment() -> dict[str, str]:
         "torch_geometric": torch_geometric.__version__,
     }
     cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
-    return {**found, "python": platform.python_version(), "system": platform.platform(), "processor": cores}
+    return {
+        **found,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": cores,
+    }
 
 
 def _flat(config: DSoMConfig) -> dict[str, Any]:
