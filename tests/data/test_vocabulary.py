@@ -20,6 +20,9 @@ def test_a_shared_label_lists_the_ids():
 def test_unknown_names_get_a_hint():
     with pytest.raises(ConfigError, match="entity: unknown name 'caw'; did you mean 'cow'"):
         WORDS.entity("caw")
+    same = Vocabulary(["red fig", "green fig"], ["red fig", "green fig"], ["r"], ["r"])  # labels that are the ids
+    with pytest.raises(ConfigError, match="did you mean 'red fig' or 'green fig'\\?"):
+        same.entity("red figg")
     with pytest.raises(ConfigError, match=r"relation: expected a row in \[0, 1\), got 7"):
         WORDS.relation(7)
 

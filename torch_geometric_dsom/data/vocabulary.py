@@ -80,6 +80,6 @@ class Vocabulary:
             if len(found) > 1:
                 several = ", ".join(repr(ids[row]) for row in found[:5])
                 raise ConfigError(f"{what}: '{name}' is the label of {len(found)}; use one of the ids {several}")
-        close = difflib.get_close_matches(name, [*labels, *ids], n=3)
+        close = difflib.get_close_matches(name, list(dict.fromkeys([*labels, *ids])), n=3)
         hint = f"; did you mean {' or '.join(repr(word) for word in close)}?" if close else ""
         raise ConfigError(f"{what}: unknown name '{name}'{hint}")
