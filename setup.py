@@ -62,7 +62,7 @@ setup(
         "docs": DOCS,
         "notebook": NOTEBOOK,
         "scatter": ["torch-scatter>=2.1"],
-        "test": TEST + PYKEEN + REPORT + TENSORBOARD + H5 + ONNX + DOCS + ["onnxruntime>=1.17", "optuna>=3"],
+        "test": TEST + BROWSER + PYKEEN + REPORT + TENSORBOARD + H5 + ONNX + DOCS + ["onnxruntime>=1.17", "optuna>=3"],
         "all": IMAGE + TEXT + HUB + PYKEEN + REPORT + TENSORBOARD + WANDB + H5 + ONNX,
     },
     entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},
