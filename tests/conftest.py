@@ -56,3 +56,55 @@ def trained(small_graph):
     trainer = DSoMTrainer(seed=3, progress=False, **SMALL).fit(small_graph)
     trainer.fit_baseline(small_graph)
     return trainer
+
+
+@pytest.fixture(scope="session")
+def together():
+    """Runs ``function(world)`` in as many threads as processes are played; returns what each gave, by rank."""
+    import threading
+
+    from torch_geometric_dsom.distributed import World
+
+    class Played(World):
+        def __init__(self, rank, size, barrier, slots):
+            self.group, self.rank, self.size = None, rank, size
+            self.meeting, self.slots = barrier, slots
+
+        def gather_objects(self, value):
+            self.slots[self.rank] = value
+            self.meeting.wait(timeout=60)
+            found = list(self.slots)
+            self.meeting.wait(timeout=60)
+            return found
+
+        def stack(self, value):
+            return torch.stack(self.gather_objects(value.clone()))
+
+        def barrier(self):
+            self.gather_objects(None)
+
+        def _reduce(self, value, operation):
+            found = self.stack(value)
+            return value.copy_(found.sum(dim=0) if "SUM" in str(operation) else found.amax(dim=0))
+
+    def run(size, function):
+        barrier, slots, found = threading.Barrier(size), [None] * size, [None] * size
+
+        def one(rank):
+            try:
+                found[rank] = function(Played(rank, size, barrier, slots))
+            except BaseException as error:
+                found[rank] = error
+                barrier.abort()
+
+        threads = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        errors = [x for x in found if isinstance(x, BaseException)]
+        if errors:
+            raise next((x for x in errors if not isinstance(x, threading.BrokenBarrierError)), errors[0])
+        return found
+
+    return run

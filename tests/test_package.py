@@ -15,8 +15,8 @@ import torch_geometric_dsom
 
 PACKAGE = Path(torch_geometric_dsom.__file__).parent
 TESTS = Path(__file__).parent
-ORDER = ["encoders", "datasets", "data", "sampler", "nn", "loss", "evaluation", "plots", "trackers", "trainer"]
-ORDER += ["report"]
+ORDER = ["distributed", "encoders", "datasets", "data", "sampler", "nn", "loss", "evaluation"]
+ORDER += ["plots", "trackers", "trainer", "report"]
 TOP = ["adapters", "cli"]  # no room imports them
 MODULES = [m.name for m in pkgutil.walk_packages([str(PACKAGE)], "torch_geometric_dsom.") if "__main__" not in m.name]
 ROOMS = [f"torch_geometric_dsom{room}" for room in ("", *(f".{name}" for name in [*ORDER, *TOP]))]

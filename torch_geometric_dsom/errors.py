@@ -27,3 +27,7 @@ class MemoryBudgetError(DSoMError, MemoryError):
 
 class MissingPackageError(DSoMError, ImportError):
     """A package that an extra installs is not there; says what to install."""
+
+
+class WorkerError(DSoMError, RuntimeError):
+    """A process of a distributed run that is gone or does not answer."""

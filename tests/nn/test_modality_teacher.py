@@ -108,3 +108,29 @@ def test_gradients_reach_projection_structure_and_relations():
 def test_bad_arguments_are_named(features, masks, kwargs, match):
     with pytest.raises(ConfigError, match=match):
         ModalityTeacher(features, masks, 2, **kwargs)
+
+
+def test_mapped_features_and_some_rows_are_what_kept_ones_give(monkeypatch):
+    monkeypatch.setattr("torch_geometric_dsom.nn.modality_teacher.CHUNK", 4)
+    g = torch.Generator().manual_seed(0)
+    features = {"image": torch.randn(11, 6, generator=g), "text": torch.randn(11, 3, generator=g)}
+    masks = {"image": torch.arange(11) % 3 == 0, "text": torch.arange(11) % 4 == 0}
+    kept = ModalityTeacher(features, masks, num_relations=2, rank=2, hidden_dim=4)
+    mapped = ModalityTeacher(features, masks, num_relations=2, rank=2, hidden_dim=4, mapped=True)
+    assert not any(name.startswith("x_") for name, _ in mapped.named_buffers())
+    table = kept.entity_table()
+    with torch.no_grad():
+        chunks = mapped.entity_table()
+    assert torch.allclose(mapped.entity_table(), table, atol=1e-6)
+    assert torch.allclose(chunks, table, atol=1e-6)
+    index = torch.tensor([9, 0, 0, 10, 4])
+    assert torch.allclose(mapped.entity_rows(index), table[index], atol=1e-6)
+    assert torch.allclose(mapped.cut(slice(4, 11)).entity_table(), table[4:], atol=1e-6)
+    assert torch.allclose(mapped.freeze().entity, table, atol=1e-6)
+    weight = torch.randn(5, 4, generator=g)
+    (mapped.entity_rows(index) * weight).sum().backward()
+    (table[index] * weight).sum().backward()
+    for name, value in kept.named_parameters():
+        other = dict(mapped.named_parameters())[name]
+        if value.grad is not None:
+            assert torch.allclose(other.grad, value.grad, atol=1e-6), name

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom.errors import ConfigError, DataError
-from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, random_folds
+from torch_geometric_dsom.sampler import Around, QueryBatch, QuerySampler, random_folds
 
 G = torch.Generator().manual_seed(0)
 FACTS = torch.stack(
@@ -119,3 +119,39 @@ def test_folds_are_equal_and_drawn():
     assert not torch.equal(folds, random_folds(41, 4, torch.Generator().manual_seed(2)))
     with pytest.raises(ConfigError, match="num_folds"):
         random_folds(10, 1, torch.Generator())
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_shares_of_processes_are_the_batches_of_one(processes):
+    def sampler(share):
+        return QuerySampler(FACTS, 3, batch_size=8, generator=torch.Generator().manual_seed(4), share=share)
+
+    shares = [sampler((rank, processes)) for rank in range(processes)]
+    one = sampler((0, 1))
+    for _ in range(2):  # epochs
+        for whole, *parts in zip(one, *shares, strict=True):
+            assert torch.equal(torch.cat([part.head for part in parts]), whole.head)
+            assert torch.equal(torch.cat([part.fact for part in parts]), whole.fact)
+            assert sum(part.weight for part in parts) == pytest.approx(whole.weight)
+            for rank, part in enumerate(parts):
+                assert (part.num_queries, part.num_facts) == (len(whole.head), len(whole.fact))
+                assert part.around.queries[0] == sum(len(other.head) for other in parts[:rank])
+                assert part.around.facts[1] == sum(len(other.fact) for other in parts[rank + 1 :])
+                own = part.ungrouped()
+                assert own.around.queries == part.around.facts
+    with pytest.raises(ConfigError, match=r"share: expected \(rank, processes\), got \(2, 2\)"):
+        sampler((2, 2))
+
+
+def test_processes_get_as_many_parts_each():
+    batch = QueryBatch(*(torch.arange(5) for _ in range(5)))
+    shares = [
+        batch._replace(**{name: getattr(batch, name)[:size] for name in ("head", "relation", "row", "target", "fact")},
+                       weight=size / 5, around=Around(around, around))
+        for size, around in ((3, (0, 2)), (2, (3, 0)))
+    ]  # fmt: skip
+    cut = [[part for _, part in share.parts(2, processes=2)] for share in shares]
+    assert [[len(part.head) for part in parts] for parts in cut] == [[2, 1], [2, 0]]
+    assert [part.around for part in cut[0]] == [Around(), Around((0, 2), (0, 2))]
+    assert [part.around for part in cut[1]] == [Around((3, 0), (3, 0)), Around()]
+    assert sum(part.weight for parts in cut for part in parts) == pytest.approx(1.0)

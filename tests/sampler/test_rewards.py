@@ -120,3 +120,14 @@ def test_rewards_of_all_subsets_are_those_of_each():
 def test_inverse_rank_of_ties_by_hand():
     values = torch.tensor([[2.0, 2.0, 3.0, 1.0]])
     assert inverse_rank(values, torch.tensor([0])).item() == pytest.approx(1 / 2.5)
+
+
+def test_other_known_answers_have_no_probability():
+    from torch_geometric_dsom.data import KnownAnswers
+    from torch_geometric_dsom.sampler import QueryBatch, filtered_probabilities
+
+    known = KnownAnswers(torch.tensor([[0, 0, 1], [0, 0, 2]]), num_entities=4, num_relations=1)
+    batch = QueryBatch(*(torch.tensor([x]) for x in (0, 0, 0, 1, 0)))
+    teachers, student = filtered_probabilities(torch.zeros(1, 2, 4), torch.zeros(1, 4), batch, known)
+    assert teachers.tolist() == [[[0.25, 0.25, 0.0, 0.25]] * 2]  # 1 is asked for, 2 is another answer
+    assert student.tolist() == [[0.25, 0.25, 0.0, 0.25]]

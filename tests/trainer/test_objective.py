@@ -121,9 +121,7 @@ def test_a_batch_in_parts_costs_what_it_costs_at_once(small_graph, kind, rows):
         objective.workspace_bytes = size * objective.slabs * 60 * 4
         loss, logs = objective(batch, epoch=4)
         found.append((loss, torch.autograd.grad(loss, (objective.model.entity, objective.model.relation)), logs))
-        largest = max(
-            len(part.head) for _, part in objective.parts(objective.scores(batch.head, batch.relation), batch)
-        )
+        largest = max(len(part.head) for _, part in objective.parts(objective.scores(batch), batch))
         assert largest == size
     (whole, at_once, logs), (parts, bit_by_bit, others) = found
     assert parts.item() == pytest.approx(whole.item(), rel=1e-5)

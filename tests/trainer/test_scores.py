@@ -42,3 +42,29 @@ def test_narrow_products_are_near():
     assert torch.allclose(narrow.values(), wide.values(), atol=0.05)
     assert not torch.equal(narrow.values(use="a"), wide.values(use="b"))
     assert narrow.values().dtype == torch.float32
+
+
+def test_features_of_entities_that_do_not_matter_are_not_touched(monkeypatch):
+    """A teacher over candidates makes the rows of these and of the query entities alone, with the same gradients."""
+    from torch_geometric_dsom.nn import ModalityTeacher
+    from torch_geometric_dsom.sampler import CandidateSampler, QueryBatch
+    from torch_geometric_dsom.trainer import CrossEntropyObjective
+
+    features = {"text": torch.randn(40, 5, generator=torch.Generator().manual_seed(0))}
+    masks = {"text": torch.arange(40) % 4 != 0}
+    batch = QueryBatch(*(torch.tensor(x) for x in ([7, 4], [0, 1], [0, 0, 1], [3, 8, 39], [0, 1, 2])))
+    found = []
+    for some in (False, True):
+        touched = features["text"].clone()
+        model = ModalityTeacher({"text": touched}, masks, 1, rank=2, hidden_dim=3, mapped=some)
+        monkeypatch.setattr(ModalityTeacher, "row_by_row", some)
+        sampler = CandidateSampler(40, 5)
+        needed = torch.cat([batch.head, CandidateSampler(40, 5).sample(batch.target).entity])
+        if some:
+            other = torch.ones(40).bool().index_fill(0, needed, False)
+            touched[other] = torch.nan  # after the mean was taken
+        loss = CrossEntropyObjective(model, n3=0.1, candidates=sampler)(batch, 1)[0]
+        loss.backward()
+        found.append([loss.detach(), *(value.grad for value in model.parameters())])
+    for kept, mapped in zip(*found, strict=True):
+        assert torch.allclose(kept, mapped, atol=1e-6)

@@ -4,6 +4,7 @@ from torch_geometric_dsom.data.groups import CSR, GroupRows, expand_rows
 from torch_geometric_dsom.data.hetero import from_hetero, to_hetero
 from torch_geometric_dsom.data.impute import ImputeModality
 from torch_geometric_dsom.data.known_answers import KnownAnswers
+from torch_geometric_dsom.data.map_features import map_features
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.neighbor_index import NeighborIndex
 from torch_geometric_dsom.data.relation_affinity import RelationAffinity
@@ -23,6 +24,7 @@ __all__ = [
     "Vocabulary",
     "expand_rows",
     "from_hetero",
+    "map_features",
     "modalities",
     "split_triples",
     "to_hetero",

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data.modalities import modalities
 
 SPLITS = {"train": "", "val": "val_", "test": "test_"}
+CHUNK = 1 << 16  # rows of features that are looked at together
 _NODE_SPLITS = {"train_mask", "val_mask", "test_mask"}  # PyG's masks of node classification, no modality
 
 
@@ -100,8 +101,7 @@ def _modality_violations(data: Data, name: str) -> Iterator[str]:
         yield f"data.x_{name}: expected a floating point tensor [{size}, D], got {came}"
     elif x.dim() != 2 or x.size(0) != size or x.size(1) == 0:
         yield f"data.x_{name}: expected the shape [{size}, D], a row an entity, got {list(x.shape)}"
-    elif not bool(x.isfinite().all()):
-        row = int((~x.isfinite()).any(dim=1).nonzero()[0, 0])
+    elif (row := _first_bad_row(x)) is not None:
         yield f"data.x_{name}[{row}]: expected finite features, got NaN or infinity"
     if key not in data:
         yield f"data.{key}: expected a mask beside x_{name}, found none"
@@ -112,6 +112,15 @@ def _modality_violations(data: Data, name: str) -> Iterator[str]:
         yield f"data.{key}: expected a bool tensor [{size}], got {came}"
     elif list(mask.shape) != [size]:
         yield f"data.{key}: expected the shape [{size}], got {list(mask.shape)}"
+
+
+def _first_bad_row(x: Tensor) -> int | None:
+    """The first row with a value that is not finite; features may be larger than memory, so some rows at a time."""
+    for number, part in enumerate(x.split(CHUNK)):
+        bad = ~part.isfinite().all(dim=1)
+        if bool(bad.any()):
+            return number * CHUNK + int(bad.nonzero()[0, 0])
+    return None
 
 
 def _label_violations(data: Data, key: str, size: int) -> Iterator[str]:

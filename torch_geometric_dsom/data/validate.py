@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data.contract import SPLITS, violations
+from torch_geometric_dsom.data.contract import CHUNK, SPLITS, violations
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.errors import DataError
 
@@ -163,7 +163,7 @@ def _edges(data: Data, prefix: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _modality(x: Tensor, mask: Tensor) -> ModalityReport:
-    filled = (x != 0).any(dim=1)
+    filled = torch.cat([(part != 0).any(dim=1) for part in x.split(CHUNK)])
     covered = int(mask.sum())
     return ModalityReport(
         dim=x.size(1),

@@ -10,10 +10,13 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data.known_answers import KnownAnswers
 from torch_geometric_dsom.data.triples import check_triples, graph_sizes, split_triples
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation.metrics import DIRECTIONS, RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import filtered_ranks
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES, ScoreBuffer, TailScorer, evaluation_mode
+from torch_geometric_dsom.evaluation.sharded_ranking import sharded_ranks
+from torch_geometric_dsom.nn import ShardedScorer
 
 TIES = ("realistic", "optimistic", "pessimistic")
 
@@ -26,6 +29,7 @@ def evaluate(
     known: KnownAnswers | None = None,
     directions: Sequence[str] = ("tail", "head"),
     ties: str = "realistic",
+    world: World = ALONE,
 ) -> RankingResult:
     r"""Filtered ranking metrics of a scorer on a split.
 
@@ -41,6 +45,9 @@ def evaluate(
         known (KnownAnswers, optional): What is left out; the facts of all splits if :obj:`None`.
         directions (list[str]): Which of ``"tail"`` and ``"head"`` to ask for. (default: both)
         ties (str): ``"realistic"``, ``"optimistic"`` or ``"pessimistic"``. (default: :obj:`"realistic"`)
+        world (World): Processes that share the queries and have the same scorer; all of them get all ranks, the same
+            as one process would. Those that share a :class:`~torch_geometric_dsom.nn.ShardedScorer` need not be told.
+            (default: this one alone)
 
     Returns:
         RankingResult: MRR, hits, mean rank, by direction; ranks in the order of the facts, one direction after the
@@ -81,20 +88,22 @@ def evaluate(
         raise DataError(f"known: expected {sizes}, got {known.num_entities} and {known.num_relations}")
     batch_size = min(batch_size or max(1, SCORE_BYTES // (4 * num_entities)), triples.size(0))
     score = ScoreBuffer(scorer, num_entities, batch_size)
+    if isinstance(scorer, ShardedScorer):
+        world = ALONE  # every process ranks every query among its own entities
     metrics = RankingMetrics()
     head, relation, tail = triples.unbind(dim=-1)
     asked = {"tail": (head, relation, tail), "head": (tail, relation + num_relations, head)}
     with evaluation_mode(scorer):
         for direction in directions:
-            metrics.update(_ranks(score, *asked[direction], known, ties), direction)
+            metrics.update(_ranks(score, *asked[direction], known, ties, world), direction)
     return metrics.compute()
 
 
 def _ranks(
-    score: ScoreBuffer, entity: Tensor, relation: Tensor, target: Tensor, known: KnownAnswers, ties: str
+    score: ScoreBuffer, entity: Tensor, relation: Tensor, target: Tensor, known: KnownAnswers, ties: str, world: World
 ) -> Tensor:
     """Ranks of the targets of queries, in their order; queries that are alike share one row of scores."""
-    ranks = torch.empty(target.numel(), dtype=torch.float64)
+    ranks = torch.zeros(target.numel(), dtype=torch.float64)
     span, size = 2 * known.num_relations, score.batch_size
     query, row = (entity * span + relation).unique(return_inverse=True)
     order = row.argsort()
@@ -102,11 +111,16 @@ def _ranks(
     bounds = torch.searchsorted(row[order], edges).tolist()
     with torch.inference_mode():
         for number, batch in enumerate(query.split(size)):
+            if number % world.size != world.rank:  # whole batches: a product has the same bits wherever it is taken
+                continue
             fact = order[bounds[number] : bounds[number + 1]]
             entity, relation = batch // span, batch % span
             scores = score(entity, relation)
             filter_row, answer = (x.to(scores.device) for x in known.rows(entity, relation))
             own_row, own_target = (x.to(scores.device) for x in (row[fact] - number * size, target[fact]))
-            found = filtered_ranks(scores, own_target, (filter_row, answer), own_row, in_place=True)
+            if score.shard is not None:
+                found = sharded_ranks(scores, own_target, (filter_row, answer), own_row, score.shard)
+            else:
+                found = filtered_ranks(scores, own_target, (filter_row, answer), own_row, in_place=True)
             ranks[fact.cpu()] = getattr(found, ties).cpu()
-    return ranks
+    return world.sum_(ranks)

@@ -69,7 +69,7 @@ def filtered_ranks(
     row = torch.arange(scores.size(0), device=scores.device) if row is None else row
     if target.shape != row.shape:
         raise DataError(f"target: expected one entity for each of {row.numel()} rows, got {list(target.shape)}")
-    _check_finite(scores)
+    check_finite(scores)
     gold = scores[row, target]
     if filter_rows is not None:
         scores = scores if in_place else scores.clone()
@@ -123,7 +123,16 @@ def _count_on_device(scores: Tensor, row: Tensor, value: Tensor) -> tuple[Tensor
     return above, not_below
 
 
-def _check_finite(scores: Tensor) -> None:
+def check_finite(scores: Tensor) -> None:
+    """Refuses scores that are NaN or infinite.
+
+    Raises:
+        NonFiniteError: Names the first of them.
+
+    Example:
+        >>> import torch
+        >>> check_finite(torch.zeros(2, 3))
+    """
     if bool(scores.sum().isfinite()):  # one pass without a temporary; an overflow of the sum only costs the second look
         return
     bad = ~scores.isfinite()

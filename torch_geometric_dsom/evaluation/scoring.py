@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import DataError
-from torch_geometric_dsom.nn import Scorer, product
+from torch_geometric_dsom.nn import Scorer, ShardedScorer, product
 
 SCORE_BYTES = 64 << 20
 
@@ -81,6 +81,7 @@ class ScoreBuffer:
         self.num_entities = num_entities
         self.batch_size = batch_size
         self._device = device_of(scorer)
+        self.shard = scorer.shard if isinstance(scorer, ShardedScorer) else None  # of the entities it is asked about
         self._buffer: Tensor | None = None
         self._table: Tensor | None = None
 
@@ -92,7 +93,7 @@ class ScoreBuffer:
             rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
 
         Returns:
-            Tensor: ``[B, N]`` on the device of the scorer.
+            Tensor: ``[B, N]`` on the device of the scorer, the columns of this process where it is sharded.
 
         Raises:
             DataError: If the scorer gives something else than ``[B, N]`` real numbers.
@@ -102,9 +103,9 @@ class ScoreBuffer:
         if self._buffer is None:
             sample = self._ask(head[:4], rel[:4])
             dtype = sample.dtype if sample.dtype in (torch.float32, torch.float64) else _wide(sample.dtype)
-            size = self.batch_size, self.num_entities
+            size = self.batch_size, self.num_entities if self.shard is None else self.shard.size
             self._buffer = torch.empty(size, dtype=dtype, device=sample.device)
-            if is_tower(self.scorer) and dtype == sample.dtype:
+            if isinstance(self.scorer, ShardedScorer) or (is_tower(self.scorer) and dtype == sample.dtype):
                 self._table = self.scorer.entity_table().detach()
         scores = self._buffer[: head.numel()]
         if self._table is None:

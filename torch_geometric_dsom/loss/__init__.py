@@ -20,6 +20,7 @@ from torch_geometric_dsom.loss.neighbor_decoupled_kd import (
     neighbor_decoupled_kd_loss,
     neighbor_decoupled_kd_terms,
 )
+from torch_geometric_dsom.loss.sharded import ShardedView, sharded_cross_entropy_, sharded_softmax_, sharded_view
 from torch_geometric_dsom.loss.special_cases import dkd_loss, kd_loss
 from torch_geometric_dsom.loss.standardize import standardize_logits
 
@@ -28,6 +29,7 @@ __all__ = [
     "KDTerms",
     "ListwiseKDLoss",
     "NeighborDecoupledKDLoss",
+    "ShardedView",
     "SoftLabels",
     "StudentView",
     "dist_loss",
@@ -42,6 +44,9 @@ __all__ = [
     "neighbor_decoupled_kd_loss",
     "neighbor_decoupled_kd_terms",
     "part_labels",
+    "sharded_cross_entropy_",
+    "sharded_softmax_",
+    "sharded_view",
     "soft_labels",
     "standardize_logits",
     "view_student",

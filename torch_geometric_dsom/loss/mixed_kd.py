@@ -23,6 +23,7 @@ class SoftLabels(NamedTuple):
         rest_mass (Tensor): Mass outside the group, ``[Q, K]``.
         groups (GroupRows): Neighbour group of each query.
         temperature (float): Temperature of the distributions.
+        near_mass (Tensor, optional): Mass inside the group, ``[Q, K]``; the sum of :obj:`near` if :obj:`None`.
     """
 
     rest: Tensor
@@ -30,6 +31,7 @@ class SoftLabels(NamedTuple):
     rest_mass: Tensor
     groups: GroupRows
     temperature: float
+    near_mass: Tensor | None = None
 
     def dot(self, values: Tensor) -> Tensor:
         """Expectation of values under each teacher, ``[Q, N]`` to ``[Q, K]``."""
@@ -299,5 +301,7 @@ def mixed_kd_gradient_(
 
 
 def _near_mass(labels: SoftLabels) -> Tensor:
+    if labels.near_mass is not None:
+        return labels.near_mass
     mass: Tensor = scatter(labels.near, labels.groups.row, dim_size=labels.groups.num_rows)
     return mass

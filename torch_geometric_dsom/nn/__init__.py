@@ -18,6 +18,7 @@ from torch_geometric_dsom.nn.product_of_experts import product_of_experts
 from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_interaction, make_scorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
+from torch_geometric_dsom.nn.sharded_scorer import ShardedScorer
 from torch_geometric_dsom.nn.tangent import score_tangent
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
@@ -36,6 +37,7 @@ __all__ = [
     "RotatE",
     "RotatEInteraction",
     "Scorer",
+    "ShardedScorer",
     "SumInteraction",
     "TransE",
     "TransEInteraction",

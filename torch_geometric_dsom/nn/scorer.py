@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torch_geometric_dsom.distributed import rand_rows
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.functional import rows
 from torch_geometric_dsom.nn.interaction import Interaction
@@ -64,6 +65,15 @@ class Scorer(nn.Module, ABC):
     def entity_table(self) -> Tensor:
         """The entity vectors, ``[N, entity_dim]``."""
 
+    def entity_rows(self, index: Tensor) -> Tensor:
+        """Some of the entity vectors, ``[M]`` to ``[M, entity_dim]``."""
+        return rows(self.entity_table(), index)
+
+    @property
+    def row_by_row(self) -> bool:
+        """Whether :meth:`entity_rows` saves the making of the others."""
+        return False
+
     @abstractmethod
     def relation_table(self) -> Tensor:
         """The relation vectors, inverse ones behind, ``[2R, relation_dim]``."""
@@ -72,26 +82,44 @@ class Scorer(nn.Module, ABC):
     def reset_parameters(self) -> None:
         """Draws all parameters anew."""
 
-    def drop(self, x: Tensor) -> Tensor:
+    def cut(self, rows: slice) -> Scorer:
+        """The same scorer of some of its entities alone, with parameters and generator of its own.
+
+        Args:
+            rows (slice): Which entities; they are numbered from 0 in the part.
+
+        Raises:
+            ConfigError: If scorers of this class cannot be cut.
+        """
+        raise ConfigError(f"scorer: expected one whose entities can be dealt out, got a {type(self).__name__}")
+
+    def rows(self, table: Tensor, index: Tensor) -> Tensor:
+        """The vectors of some entities, ``[M]`` to ``[M, entity_dim]``."""
+        return rows(table, index)
+
+    def drop(self, x: Tensor, around: tuple[int, int] = (0, 0)) -> Tensor:
         """Dropout from the model's own generator; nothing in evaluation mode."""
         if not self.training or self.dropout == 0.0:
             return x
-        keep = torch.rand(x.shape, generator=self.generator, device=self.generator.device) >= self.dropout
+        keep = rand_rows(tuple(x.shape), self.generator, around) >= self.dropout
         return x * keep.to(x) / (1.0 - self.dropout)
 
-    def query(self, head: Tensor, rel: Tensor, table: Tensor | None = None) -> Tensor:
+    def query(self, head: Tensor, rel: Tensor, table: Tensor | None = None, around: tuple[int, int] = (0, 0)) -> Tensor:
         r"""The query vectors :math:`q(h, r)`.
 
         Args:
             head (Tensor): Query entities, ``[B]``, int64.
             rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
             table (Tensor, optional): :meth:`entity_table`, where the caller has it already.
+            around (tuple[int, int]): How many queries of the same batch other processes have before and after these,
+                see :func:`~torch_geometric_dsom.distributed.rand_rows`. (default: :obj:`(0, 0)`)
 
         Returns:
             Tensor: ``[B, query_dim]``.
         """
         table = self.entity_table() if table is None else table
-        return self.drop(self.interaction.query(self.drop(rows(table, head)), rows(self.relation_table(), rel)))
+        entity, relation = self.drop(self.rows(table, head), around), rows(self.relation_table(), rel)
+        return self.drop(self.interaction.query(entity, relation), around)
 
     def score(self, query: Tensor, table: Tensor) -> Tensor:
         """Scores of query vectors against an entity table, ``[B, query_dim]`` and ``[C, entity_dim]`` to ``[B, C]``."""
@@ -157,7 +185,7 @@ class Scorer(nn.Module, ABC):
             ConfigError: If relations cannot be predicted, since the score is not linear in them.
         """
         table = self.entity_table() if table is None else table
-        ends = rows(table, torch.cat([head, tail])).split(head.numel())  # one gradient of the table's size, not two
+        ends = self.rows(table, torch.cat([head, tail])).split(head.numel())  # one gradient, not two
         relations = self.relation_table()
         loss = table.new_zeros(())
         if n3 > 0:
@@ -244,6 +272,13 @@ class EmbeddingScorer(Scorer):
         scorer.entity.copy_(entity)
         scorer.relation.copy_(relation)
         return scorer
+
+    @torch.no_grad()
+    def cut(self, rows: slice) -> EmbeddingScorer:
+        """See :meth:`Scorer.cut`."""
+        part = EmbeddingScorer.from_tables(self.entity[rows], self.relation, copy.deepcopy(self.interaction))
+        part.dropout, part.init_scale, part.generator = self.dropout, self.init_scale, self.generator
+        return part.requires_grad_(self.entity.requires_grad).train(self.training)
 
     def reset_parameters(self) -> None:
         """Draws both tables and the interaction's own parameters anew."""

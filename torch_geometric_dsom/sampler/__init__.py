@@ -5,8 +5,9 @@ from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
 from torch_geometric_dsom.sampler.endless_batches import EndlessBatches
 from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy, CategoricalPolicy, bernoulli_entropy
-from torch_geometric_dsom.sampler.query_sampler import QueryBatch, QuerySampler, random_folds
+from torch_geometric_dsom.sampler.query_sampler import Around, QueryBatch, QuerySampler, random_folds
 from torch_geometric_dsom.sampler.rewards import (
+    filtered_probabilities,
     first_order_reward,
     influence_reward,
     inverse_rank,
@@ -15,6 +16,7 @@ from torch_geometric_dsom.sampler.rewards import (
     rank_reward,
     set_log_prob,
 )
+from torch_geometric_dsom.sampler.shard_candidates import ShardCandidates
 from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, log_of, teacher_signals
 from torch_geometric_dsom.sampler.state import SelectionState
 from torch_geometric_dsom.sampler.static_sampler import (
@@ -31,6 +33,7 @@ from torch_geometric_dsom.sampler.unlabelled import UnlabelledSampler
 __all__ = [
     "ALL",
     "POLICIES",
+    "Around",
     "BernoulliPolicy",
     "CandidateSampler",
     "Candidates",
@@ -42,6 +45,7 @@ __all__ = [
     "RelationSampler",
     "RuleSampler",
     "SelectionState",
+    "ShardCandidates",
     "StaticSampler",
     "StudentSignals",
     "TeacherChoice",
@@ -53,6 +57,7 @@ __all__ = [
     "best_sets",
     "combine_logits",
     "counterfactual_baseline",
+    "filtered_probabilities",
     "first_order_reward",
     "influence_reward",
     "inverse_rank",

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from torch_geometric_dsom.distributed import rand_rows
 from torch_geometric_dsom.sampler.subsets import all_subsets, subset_index
 
 
@@ -42,7 +43,9 @@ class Policy(ABC):
         """Entropy in nats, ``[B]``."""
 
     @abstractmethod
-    def draw(self, logits: Tensor, available: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(
+        self, logits: Tensor, available: Tensor, generator: torch.Generator, around: tuple[int, int] = (0, 0)
+    ) -> Tensor:
         """Sets ``[B, K]`` bool, drawn where the generator lives, so that a run is the same on every device."""
 
     @abstractmethod
@@ -93,9 +96,11 @@ class BernoulliPolicy(Policy):
         """The sum over available teachers."""
         return bernoulli_entropy(logits).masked_fill(~available, 0.0).sum(dim=-1)
 
-    def draw(self, logits: Tensor, available: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(
+        self, logits: Tensor, available: Tensor, generator: torch.Generator, around: tuple[int, int] = (0, 0)
+    ) -> Tensor:
         """One number a teacher."""
-        lots = torch.rand(logits.shape, generator=generator, device=generator.device).to(logits.device)
+        lots = rand_rows(tuple(logits.shape), generator, around).to(logits.device)
         return (lots < logits.sigmoid()) & available
 
     def greedy(self, logits: Tensor, available: Tensor) -> Tensor:
@@ -139,10 +144,12 @@ class CategoricalPolicy(Policy):
         log_prob = self.all_log_prob(logits, available)
         return -(log_prob.exp() * log_prob.masked_fill(log_prob == -torch.inf, 0.0)).sum(dim=-1)
 
-    def draw(self, logits: Tensor, available: Tensor, generator: torch.Generator) -> Tensor:
+    def draw(
+        self, logits: Tensor, available: Tensor, generator: torch.Generator, around: tuple[int, int] = (0, 0)
+    ) -> Tensor:
         """One number a row, held against the cumulative probabilities."""
         share = self.all_log_prob(logits, available).double().exp().cumsum(dim=-1)
-        lot = torch.rand(len(logits), 1, generator=generator, device=generator.device, dtype=torch.float64)
+        lot = rand_rows((len(logits), 1), generator, around, torch.float64)
         index = torch.searchsorted(share, lot.to(share.device) * share[:, -1:], right=True).squeeze(-1)
         return all_subsets(self.num_teachers, logits.device)[index.clamp_max(share.size(-1) - 1)]
 

@@ -11,7 +11,26 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data.groups import expand_rows
 from torch_geometric_dsom.data.triples import split_triples, with_inverses
+from torch_geometric_dsom.distributed import share_of
 from torch_geometric_dsom.errors import ConfigError, DataError
+
+
+class Around(NamedTuple):
+    """How much of a batch other processes have, before and after this one's part: what they draw is drawn here too.
+
+    So all generators stay alike, and a run draws the same whatever the number of processes.
+
+    Args:
+        queries (tuple[int, int]): Queries before and after. (default: :obj:`(0, 0)`)
+        facts (tuple[int, int]): Facts before and after. (default: :obj:`(0, 0)`)
+    """
+
+    queries: tuple[int, int] = (0, 0)
+    facts: tuple[int, int] = (0, 0)
+
+    def part(self, first: bool, last: bool) -> Around:
+        """What is around a part: what comes before belongs to the first, what comes after to the last."""
+        return Around(*((before * first, after * last) for before, after in self))
 
 
 class QueryBatch(NamedTuple):
@@ -25,6 +44,7 @@ class QueryBatch(NamedTuple):
         fact (Tensor): Number of the fact in :attr:`QuerySampler.facts`, ``[M]``, int64.
         weight (float): Facts of this batch over those of an average batch. A mean over facts times this weighs every
             fact of an epoch alike, however many share its query. (default: :obj:`1.0`)
+        around (Around): What other processes have of the same batch. (default: nothing)
     """
 
     head: Tensor
@@ -33,29 +53,44 @@ class QueryBatch(NamedTuple):
     target: Tensor
     fact: Tensor
     weight: float = 1.0
+    around: Around = Around()
+
+    @property
+    def num_queries(self) -> int:
+        """Queries of the whole batch, those of other processes counted."""
+        return self.head.numel() + sum(self.around.queries)
+
+    @property
+    def num_facts(self) -> int:
+        """Facts of the whole batch, those of other processes counted."""
+        return self.target.numel() + sum(self.around.facts)
 
     def ungrouped(self) -> QueryBatch:
         """The same facts with a query of their own each, ``Q = M``."""
         each = torch.arange(self.row.numel(), device=self.row.device)
-        return self._replace(head=self.head[self.row], relation=self.relation[self.row], row=each)
+        around = Around(self.around.facts, self.around.facts)
+        return self._replace(head=self.head[self.row], relation=self.relation[self.row], row=each, around=around)
 
-    def parts(self, size: int) -> Iterator[tuple[slice, QueryBatch]]:
+    def parts(self, size: int, processes: int = 1) -> Iterator[tuple[slice, QueryBatch]]:
         """Cuts a batch into parts whose means, times their weights, add up to that of the whole.
 
         Args:
             size (int): Queries a part at most.
+            processes (int): Over how many processes the batch was dealt out: each of them gets as many parts.
+                (default: :obj:`1`)
 
         Returns:
             Iterator[tuple[slice, QueryBatch]]: Which queries, and what stands there.
         """
         number = self.head.numel()
-        if number <= size:
+        most = number if processes == 1 else -(-self.num_queries // processes)
+        if most <= size:
             yield slice(0, number), self
             return
-        for start in range(0, number, size):
-            rows = slice(start, min(start + size, number))
+        for start in range(0, most, size):
+            rows = slice(min(start, number), min(start + size, number))
             inside = ((self.row >= rows.start) & (self.row < rows.stop)).nonzero().flatten()
-            weight = self.weight * inside.numel() / self.row.numel()
+            weight = self.weight * inside.numel() / max(self.row.numel(), 1)
             yield (
                 rows,
                 QueryBatch(
@@ -65,13 +100,14 @@ class QueryBatch(NamedTuple):
                     self.target[inside],
                     self.fact[inside],
                     weight,
+                    self.around.part(start == 0, start + size >= most),
                 ),
             )
 
     def to(self, device: torch.device | str) -> QueryBatch:
         """The same batch on another device."""
-        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in self._fields[:-1]}
-        return self._replace(**moved)
+        head, relation, row, target, fact = (x.to(device, non_blocking=True) for x in self[:5])
+        return QueryBatch(head, relation, row, target, fact, self.weight, self.around)
 
 
 class QuerySampler:
@@ -92,10 +128,12 @@ class QuerySampler:
         folds (Tensor, optional): Fold of each fact, ``[E]``, int64, from 0: facts of a query stand in one row only if
             they are of one fold. Both directions of a fact are of the same one. See :func:`random_folds`.
         generator (torch.Generator, optional): Source of the order; a new one seeded with 0 if :obj:`None`.
+        share (tuple[int, int]): Which part of each batch this process takes: its rank, and of how many processes. The
+            others have to draw from generators in the same state. (default: :obj:`(0, 1)`)
 
     Raises:
-        ConfigError: If ``batch_size`` or ``max_facts`` is below one, ``num_relations`` is missing, or ``folds`` are not
-            one a fact.
+        ConfigError: If ``batch_size`` or ``max_facts`` is below one, ``num_relations`` is missing, ``folds`` are not
+            one a fact, or there is no such share.
         DataError: If there is no fact.
 
     Example:
@@ -118,7 +156,10 @@ class QuerySampler:
         shuffle: bool = True,
         folds: Tensor | None = None,
         generator: torch.Generator | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
+        if not 0 <= share[0] < share[1]:
+            raise ConfigError(f"share: expected (rank, processes), got {share}")
         if batch_size < 1:
             raise ConfigError(f"batch_size: expected a positive number, got {batch_size}")
         if max_facts is not None and max_facts < 1:
@@ -134,6 +175,7 @@ class QuerySampler:
         self.max_facts = max_facts
         self.shuffle = shuffle
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
+        self.share = share
         self.num_relations = num_relations
         facts = with_inverses(triples, num_relations)
         self.fold = torch.zeros(facts.size(0), dtype=torch.long) if folds is None else torch.cat([folds, folds])
@@ -181,14 +223,20 @@ class QuerySampler:
             shuffled = torch.randperm(self.num_facts, generator=self.generator)
             query = torch.repeat_interleave(torch.arange(self.num_queries), self._count)
             order = order[shuffled[query[shuffled].argsort(stable=True)]]
-            rows = torch.randperm(self.num_rows, generator=self.generator)
+            order_of_rows = torch.randperm(self.num_rows, generator=self.generator)
         else:
-            rows = torch.arange(self.num_rows)
-        for part in rows.split(self.batch_size):
-            row, position = expand_rows(self._row_start[part], self._row_count[part])
-            query, fact = self._row_query[part], order[position]
+            order_of_rows = torch.arange(self.num_rows)
+        for part in order_of_rows.split(self.batch_size):
+            rows, around = part, Around()
+            if self.share[1] > 1:
+                mine = share_of(part.numel(), *self.share)
+                rows, count = part[mine], self._row_count[part]
+                before, after = int(count[: mine.start].sum()), int(count[mine.stop :].sum())
+                around = Around((mine.start, part.numel() - mine.stop), (before, after))
+            row, position = expand_rows(self._row_start[rows], self._row_count[rows])
+            query, fact = self._row_query[rows], order[position]
             weight = fact.numel() / part.numel() * self.num_rows / self.num_facts
-            yield QueryBatch(self.head[query], self.relation[query], row, self.facts[fact, 2], fact, weight)
+            yield QueryBatch(self.head[query], self.relation[query], row, self.facts[fact, 2], fact, weight, around)
 
     def __repr__(self) -> str:
         name = type(self).__name__

@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.sampler.query_sampler import QueryBatch
+
 
 def set_log_prob(teacher_log_prob: Tensor, action: Tensor) -> Tensor:
     r"""Log-probability that the chosen teachers, averaged, give the target: :math:`\log p_a(t)`.
@@ -58,7 +61,7 @@ def margin_reward(teacher_log_prob: Tensor, student_log_prob: Tensor, action: Te
         tensor([0.])
     """
     margin = set_log_prob(teacher_log_prob, action) - _like(student_log_prob, action, scalar=True)
-    return _finish(margin, action, positive)
+    return finish(margin, action, positive)
 
 
 def rank_reward(
@@ -99,7 +102,27 @@ def rank_reward(
         for s in range(sets.size(1))
     ]
     gain = torch.stack(gains, dim=-1) if action.dim() == 3 else gains[0]
-    return _finish(gain, action, positive)
+    return finish(gain, action, positive)
+
+
+def filtered_probabilities(
+    teacher_logits: Tensor, logits: Tensor, batch: QueryBatch, known: KnownAnswers
+) -> tuple[Tensor, Tensor]:
+    """Probabilities of teachers ``[M, K, N]`` and student ``[M, N]``, zero at other known answers.
+
+    Args:
+        teacher_logits (Tensor): ``[M, K, N]``.
+        logits (Tensor): Of the student, ``[M, N]``.
+        batch (QueryBatch): Facts, one a row.
+        known (KnownAnswers): What is known.
+    """
+    teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
+    row, answer = known.rows(batch.head, batch.relation)
+    other = answer != batch.target[row]
+    row, answer = (x[other].to(logits.device) for x in (row, answer))
+    teacher_prob[row, :, answer] = 0.0
+    student_prob[row, answer] = 0.0
+    return teacher_prob, student_prob
 
 
 def first_order_reward(student: Tensor, teachers: Tensor, action: Tensor, positive: bool = True) -> Tensor:
@@ -127,7 +150,7 @@ def first_order_reward(student: Tensor, teachers: Tensor, action: Tensor, positi
     """
     size = action.sum(dim=-1).clamp_min(1).to(teachers.dtype)
     mean = _like(teachers, action).masked_fill(~action, 0.0).sum(dim=-1) / size
-    return _finish(_like(student, action, scalar=True) - mean, action, positive)
+    return finish(_like(student, action, scalar=True) - mean, action, positive)
 
 
 def lookahead_reward(
@@ -223,6 +246,18 @@ def _like(values: Tensor, action: Tensor, scalar: bool = False) -> Tensor:
     return values.unsqueeze(-1) if scalar else values.unsqueeze(-2)
 
 
-def _finish(gain: Tensor, action: Tensor, positive: bool) -> Tensor:
+def finish(gain: Tensor, action: Tensor, positive: bool) -> Tensor:
+    """What a gain is worth: nothing below zero where only gains count, and nothing for the empty set.
+
+    Args:
+        gain (Tensor): ``[B]`` or ``[B, S]``.
+        action (Tensor): The sets, ``[B, K]`` or ``[B, S, K]`` bool.
+        positive (bool): Whether a set that does not help gets nothing instead of a penalty.
+
+    Example:
+        >>> import torch
+        >>> finish(torch.tensor([0.5, -0.5, 0.5]), torch.tensor([[True], [True], [False]]), positive=True)
+        tensor([0.5000, 0.0000, 0.0000])
+    """
     gain = gain.clamp_min(0.0) if positive else gain
     return gain.masked_fill(~action.any(dim=-1), 0.0)

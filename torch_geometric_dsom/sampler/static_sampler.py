@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from torch_geometric_dsom.distributed import ALONE, World, rand_rows
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.subsets import all_subsets
@@ -17,18 +18,24 @@ class RuleSampler(nn.Module):
 
     num_teachers: int
 
-    def sample(self, state: Tensor, available: Tensor | None = None, greedy: bool = False) -> TeacherChoice:
+    def sample(
+        self,
+        state: Tensor,
+        available: Tensor | None = None,
+        greedy: bool = False,
+        around: tuple[int, int] = (0, 0),
+    ) -> TeacherChoice:
         """The teachers of the rule where they are available; see :meth:`TeacherSampler.sample`."""
         if available is None:
             available = torch.ones(state.size(0), self.num_teachers, dtype=torch.bool, device=state.device)
-        action, shares = self.rule(state)
+        action, shares = self.rule(state, around)
         return TeacherChoice(action & available, state.new_zeros(state.size(0)), state, available, shares)
 
-    def rule(self, state: Tensor) -> tuple[Tensor, Tensor | None]:
+    def rule(self, state: Tensor, around: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor | None]:
         """Which teachers to take, ``[B, K]`` bool, and with which shares, ``[B, K]``, if not equal ones."""
         raise NotImplementedError
 
-    def update(self, choice: TeacherChoice, reward: Tensor) -> dict[str, float]:
+    def update(self, choice: TeacherChoice, reward: Tensor, world: World = ALONE) -> dict[str, float]:
         """Learns nothing."""
         return {}
 
@@ -74,11 +81,11 @@ class StaticSampler(RuleSampler):
         self.register_buffer("mask", mask)
         self.mask: Tensor
 
-    def rule(self, state: Tensor) -> tuple[Tensor, None]:
+    def rule(self, state: Tensor, around: tuple[int, int] = (0, 0)) -> tuple[Tensor, None]:
         """The given teachers, each by lot where a probability is given."""
         action = self.mask.expand(state.size(0), -1)
         if self.prob < 1.0:
-            lots = torch.rand(action.shape, generator=self.generator, device=self.generator.device)
+            lots = rand_rows(tuple(action.shape), self.generator, around)
             action = action & (lots < self.prob).to(action.device)
         return action, None
 
@@ -118,7 +125,7 @@ class RelationSampler(RuleSampler):
         self.register_buffer("sets", sets)
         self.sets: Tensor
 
-    def rule(self, state: Tensor) -> tuple[Tensor, None]:
+    def rule(self, state: Tensor, around: tuple[int, int] = (0, 0)) -> tuple[Tensor, None]:
         """The relation's set."""
         return self.sets[state[:, self.columns].argmax(dim=-1)], None
 
@@ -161,7 +168,7 @@ class ConfidenceSampler(RuleSampler):
         self.columns = columns
         self.power = power
 
-    def rule(self, state: Tensor) -> tuple[Tensor, Tensor]:
+    def rule(self, state: Tensor, around: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
         """All teachers, and their shares."""
         confidence = state[:, self.columns].clamp_min(torch.finfo(state.dtype).tiny)
         return torch.ones_like(confidence, dtype=torch.bool), confidence**self.power

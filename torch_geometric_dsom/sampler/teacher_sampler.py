@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.errors import ConfigError, NonFiniteError
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.policy import POLICIES, BernoulliPolicy
@@ -156,13 +157,21 @@ class TeacherSampler(nn.Module):
         return logits
 
     @torch.no_grad()
-    def sample(self, state: Tensor, available: Tensor | None = None, greedy: bool = False) -> TeacherChoice:
+    def sample(
+        self,
+        state: Tensor,
+        available: Tensor | None = None,
+        greedy: bool = False,
+        around: tuple[int, int] = (0, 0),
+    ) -> TeacherChoice:
         """Chooses a set of teachers for each row.
 
         Args:
             state (Tensor): ``[B, D]``.
             available (Tensor, optional): Which teachers may be chosen, ``[B, K]`` bool; all if :obj:`None`.
             greedy (bool): Whether to take the most probable set instead of drawing one. (default: :obj:`False`)
+            around (tuple[int, int]): How many rows of the same batch other processes have before and after these.
+                (default: :obj:`(0, 0)`)
 
         Returns:
             TeacherChoice: The sets and what :meth:`update` needs.
@@ -184,10 +193,10 @@ class TeacherSampler(nn.Module):
         if greedy:
             action = self.policy.greedy(logits, available)
         else:
-            action = self.policy.draw(logits, available, self.generator)
+            action = self.policy.draw(logits, available, self.generator, around)
         return TeacherChoice(action, self.policy.log_prob(logits, action, available), state, available)
 
-    def update(self, choice: TeacherChoice, reward: Tensor) -> dict[str, Tensor]:
+    def update(self, choice: TeacherChoice, reward: Tensor, world: World = ALONE) -> dict[str, Tensor]:
         """One policy-gradient step.
 
         Args:
@@ -195,6 +204,8 @@ class TeacherSampler(nn.Module):
             reward (Tensor): Reward of each chosen set, ``[B]``, or of all subsets in the order of
                 :func:`~torch_geometric_dsom.sampler.all_subsets`, ``[B, 2^K]``, which the exact gradient and
                 counterfactual credit need.
+            world (World): Processes with rows of their own, which take the same step: the mean over all rows.
+                (default: this one alone)
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_policy``, ``entropy`` (nats a row) and ``baseline``.
@@ -209,43 +220,57 @@ class TeacherSampler(nn.Module):
             raise ConfigError(f"reward: expected {expected}, got {list(reward.shape)}")
         if reward.device.type == "cpu" and not bool(reward.isfinite().all()):
             raise NonFiniteError("reward: expected finite values, got NaN or infinity")
-        if rows == 0:
+        total = world.total(rows)
+        if total == 0:
             return dict.fromkeys(("loss_policy", "entropy"), reward.new_zeros(())) | {"baseline": self.baseline.clone()}
         with torch.enable_grad():
             hidden = self._hidden(choice.state)
             logits = self.head(hidden)
-            entropy = self.policy.entropy(logits, choice.available).mean()
-            loss = self._loss(choice, reward, logits, hidden) - self.entropy_weight * entropy
+            entropy = self.policy.entropy(logits, choice.available).sum() / total
+            loss = self._loss(choice, reward, logits, hidden, total, world) - self.entropy_weight * entropy
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            self.optimizer.step()
+        loss, entropy = loss.detach(), entropy.detach()
+        gradients = [value.grad for value in self.parameters() if value.grad is not None]
+        world.sum_all_([*gradients, loss, entropy])  # of shares of the mean
+        self.optimizer.step()
         self.num_updates += 1
-        return {"loss_policy": loss.detach(), "entropy": entropy.detach(), "baseline": self.baseline.clone()}
+        return {"loss_policy": loss, "entropy": entropy, "baseline": self.baseline.clone()}
 
-    def _loss(self, choice: TeacherChoice, reward: Tensor, logits: Tensor, hidden: Tensor) -> Tensor:
-        """Minus the expected reward, or something with its gradient."""
+    def _loss(
+        self, choice: TeacherChoice, reward: Tensor, logits: Tensor, hidden: Tensor, total: int, world: World
+    ) -> Tensor:
+        """Minus the expected reward, or something with its gradient: this process's share of the mean."""
+
+        def moved_to(values: Tensor) -> Tensor:
+            """The mean over all rows, towards which the baseline moves."""
+            mean = world.sum_(values.detach().sum() / total)
+            self._move_baseline(mean)
+            return mean
+
         if self.gradient == "exact":
             prob: Tensor = self.policy.all_log_prob(logits, choice.available).exp()
-            expected = (prob * reward).sum(dim=-1).mean()
-            self._move_baseline(expected.detach())
-            return -expected
+            expected = (prob * reward).sum(dim=-1)
+            moved_to(expected)
+            return -expected.sum() / total
         own = reward if reward.dim() == 1 else reward.gather(1, subset_index(choice.action).unsqueeze(-1)).squeeze(-1)
         if self.credit == "counterfactual":
             assert isinstance(self.policy, BernoulliPolicy)
             each = self.policy.each_log_prob(logits, choice.action, choice.available)
             advantage = own.unsqueeze(-1) - counterfactual_baseline(reward, choice.action, logits.detach().sigmoid())
-            self._move_baseline(own.mean())
-            return -(advantage * each).sum(dim=-1).mean()
+            moved_to(own)
+            return -(advantage * each).sum(dim=-1).sum() / total
         log_prob: Tensor = self.policy.log_prob(logits, choice.action, choice.available)
         if self.value is not None:
             value: Tensor = self.value(hidden.detach()).squeeze(-1)
-            self._move_baseline(own.mean())
-            return -((own - value.detach()) * log_prob).mean() + (own - value).square().mean()
+            moved_to(own)
+            return -((own - value.detach()) * log_prob).sum() / total + (own - value).square().sum() / total
         if self.baseline_name == "none":
-            return -(own * log_prob).mean()
-        baseline = torch.where(self.num_updates > 0, self.baseline, own.mean())
-        self._move_baseline(own.mean())
-        return -((own - baseline) * log_prob).mean()
+            return -(own * log_prob).sum() / total
+        before = self.baseline.clone()
+        mean = moved_to(own)
+        baseline = torch.where(self.num_updates > 0, before, mean)
+        return -((own - baseline) * log_prob).sum() / total
 
     def _move_baseline(self, mean: Tensor) -> None:
         old = torch.where(self.num_updates > 0, self.baseline, mean)

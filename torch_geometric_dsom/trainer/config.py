@@ -33,6 +33,8 @@ NAMES = {
     "teacher_dtype": tuple(DTYPES),
     "cache": ("none", "memory", "mmap"),
     "candidates": ("all", "sampled", "topk"),
+    "signals": ("all", "candidates"),
+    "features": ("memory", "mapped"),
 }
 
 
@@ -120,6 +122,12 @@ class DSoMConfig:
         num_candidates (int): How many entities are drawn for each batch. (default: :obj:`8192`)
         candidate_top_k (int): How many of the answers that the teachers find likely are taken for each query with
             ``"topk"``. (default: :obj:`64`)
+        signals (str): From which entities what the teachers think of training facts is told: ``"all"``, once for all
+            facts before training; or ``"candidates"``, those of the batch, anew in each: an estimate, for graphs on
+            which a pass over all facts and entities is too much. (default: :obj:`"all"`)
+        features (str): ``"memory"``: modality experts keep their features, standardised; or ``"mapped"``: they stay
+            where they are, such as in files mapped into memory, and with candidates only those of a batch are read.
+            (default: :obj:`"memory"`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
 
@@ -168,6 +176,8 @@ class DSoMConfig:
     candidates: str = "all"
     num_candidates: int = 8192
     candidate_top_k: int = 64
+    signals: str = "all"
+    features: str = "memory"
     mask_absent: bool = True
 
     def __post_init__(self) -> None:
@@ -196,6 +206,8 @@ class DSoMConfig:
         if self.selection not in SELECTIONS and not self.selection.startswith(SINGLE):
             expected = [*SELECTIONS, f"{SINGLE}<name>"]
             raise ConfigError(f"selection: expected one of {expected}, got '{self.selection}'")
+        if self.signals == "candidates" and self.candidates != "sampled":
+            raise ConfigError(f"signals: 'candidates' expects candidates='sampled', got '{self.candidates}'")
         if self.candidates != "all" and self.reward == "lookahead":
             raise ConfigError(f"candidates: expected 'all' with reward 'lookahead', got '{self.candidates}'")
         if self.credit == "counterfactual" and (self.policy, self.gradient) != ("bernoulli", "reinforce"):

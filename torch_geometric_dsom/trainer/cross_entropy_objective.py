@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import grouped_cross_entropy_
@@ -37,12 +38,15 @@ class CrossEntropyObjective:
             (default: :obj:`134217728`)
         candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmax of a batch; every
             entity is in it if :obj:`None`.
+        world (World): The processes that share each batch; the value is this one's share of the loss.
+            (default: this one alone)
 
     Raises:
         ConfigError: If a penalty is asked of a model that has none.
     """
 
     slabs = 2  # tensors [Q, N] at once
+    everyone: Candidates = ALL
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class CrossEntropyObjective:
         workspace_bytes: int = FitConfig.workspace_bytes,
         candidates: CandidateSampler | None = None,
         relation_prediction: float = 0.0,
+        world: World = ALONE,
     ) -> None:
         for name, weight in (("n3", n3), ("relation_prediction", relation_prediction)):
             if weight > 0 and not isinstance(model, Scorer):
@@ -64,35 +69,52 @@ class CrossEntropyObjective:
         self.dtype = dtype
         self.workspace_bytes = workspace_bytes
         self.candidates = candidates
+        self.world = world
         self.memory = Workspace()
 
     @classmethod
     def from_config(
-        cls, model: TailScorer, config: FitConfig, candidates: CandidateSampler | None = None
+        cls,
+        model: TailScorer,
+        config: FitConfig,
+        candidates: CandidateSampler | None = None,
+        world: World = ALONE,
     ) -> CrossEntropyObjective:
         """The objective of a model that is trained on cross-entropy alone, with the weights of a configuration."""
-        dtype = DTYPES[config.dtype]
-        return CrossEntropyObjective(
-            model, config.n3, dtype, config.workspace_bytes, candidates, config.relation_prediction
-        )
+        parts = DTYPES[config.dtype], config.workspace_bytes, candidates, config.relation_prediction, world
+        return cls(model, config.n3, *parts)
 
-    def scores(self, head: Tensor, relation: Tensor, candidates: Candidates = ALL) -> Scores:
-        """What the model says of queries ``(head, relation)``."""
-        return Scores(self.model, head, relation, self.memory, self.dtype, candidates)
+    def scores(self, batch: QueryBatch, candidates: Candidates = ALL) -> Scores:
+        """What the model says of the queries of a batch."""
+        around = batch.around.queries
+        return Scores(self.model, batch.head, batch.relation, self.memory, self.dtype, candidates, around)
 
     def parts(self, scores: Scores, batch: QueryBatch) -> Iterator[tuple[slice, QueryBatch]]:
         """A batch in parts for which there is memory."""
         if scores.logits is not None:  # these exist all at once anyway
-            return batch.parts(batch.head.numel())
-        return batch.parts(rows_within(self.workspace_bytes, self.slabs, scores.num_entities))
+            return batch.parts(batch.num_queries)
+        rows = rows_within(self.workspace_bytes, self.slabs, scores.num_entities)
+        return batch.parts(rows, self.world.size)
+
+    def draw(self, required: Tensor) -> Candidates:
+        """Candidates for a batch, of which each process requires some."""
+        assert self.candidates is not None
+        return self.candidates.sample(self.world.gather(required))
+
+    def cross_entropy_(
+        self, scores: Tensor, row: Tensor, target: Tensor, scale: float, candidates: Candidates
+    ) -> Tensor:
+        """See :func:`~torch_geometric_dsom.loss.grouped_cross_entropy_`; targets are places among the candidates."""
+        return grouped_cross_entropy_(scores, row, target, scale)
 
     def penalty(self, scores: Scores, batch: QueryBatch) -> Tensor | float:
         """The weighted terms that are about the facts of a batch alone: N3, relation prediction."""
         weights = self.n3, self.relation_prediction
-        if not any(weights) or not isinstance(self.model, Scorer):
+        if not any(weights) or not isinstance(self.model, Scorer) or batch.row.numel() == 0:
             return 0.0
-        head, relation = batch.head[batch.row], batch.relation[batch.row]
-        return batch.weight * self.model.fact_loss(head, relation, batch.target, *weights, table=scores.table)
+        head, relation = scores.place(batch.head[batch.row]), batch.relation[batch.row]
+        target = scores.place(batch.target)
+        return batch.weight * self.model.fact_loss(head, relation, target, *weights, table=scores.table)
 
     def state_dict(self) -> dict[str, Any]:
         """What changes in training beside the model."""
@@ -106,12 +128,12 @@ class CrossEntropyObjective:
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
         """The loss of a batch, which may be on another device than the model."""
         device = device_of(self.model) or batch.head.device
-        candidates = ALL if self.candidates is None else self.candidates.sample(batch.target).to(device)
-        scores = self.scores(batch.head, batch.relation, candidates)
+        candidates = self.everyone if self.candidates is None else self.draw(batch.target).to(device)
+        scores = self.scores(batch, candidates)
         loss = scores.query.new_zeros(())
         for rows, part in self.parts(scores, batch):
             part = part.to(device)
             values, target = candidates.weigh_(scores.values(rows)), candidates.place(part.target)
-            loss = loss + part.weight * grouped_cross_entropy_(values, part.row, target, scale=part.weight)
+            loss = loss + part.weight * self.cross_entropy_(values, part.row, target, part.weight, candidates)
             scores.learn(values, rows)
         return scores.carry(loss) + self.penalty(scores, batch.to(device)), {}

@@ -15,16 +15,18 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import KnownAnswers, Vocabulary, split_triples
 from torch_geometric_dsom.data.contract import violations
+from torch_geometric_dsom.distributed import ALONE, join
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
-from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, product_of_experts
+from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, ShardedScorer
 from torch_geometric_dsom.sampler import QuerySampler, RuleSampler, TeacherSampler, random_folds
 from torch_geometric_dsom.trackers import Tracker, TrackerList
 from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.available_memory import available_memory
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
+from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
@@ -35,8 +37,11 @@ from torch_geometric_dsom.trainer.phase_keeper import fit_kept
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
+from torch_geometric_dsom.trainer.sharded_ensemble import ShardedEnsemble
+from torch_geometric_dsom.trainer.sharded_objective import ShardedCrossEntropyObjective
 from torch_geometric_dsom.trainer.stop_signal import StopSignal
 from torch_geometric_dsom.trainer.student import Student
+from torch_geometric_dsom.trainer.team import Team
 from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
 
 
@@ -69,6 +74,11 @@ class DSoMTrainer:
         progress (bool, optional): Whether to show progress bars; :obj:`None` shows them on a terminal.
         trackers (list[Tracker]): Where the numbers of each epoch go, such as
             :class:`~torch_geometric_dsom.trackers.CSVTracker`, or any of PyKEEN's result trackers. (default: none)
+        distributed (str): How the processes that ``torchrun`` started share the run: ``"data"``, each has a part of
+            every batch; ``"entity"``, each has a part of the entities, so that their tables may be larger than one
+            memory; ``"auto"``, the latter where there are many entities and nothing stands against it; ``"none"``, they
+            have nothing to do with one another. All of them have to make the same calls; the first one alone writes
+            and shows. One process does all of it. (default: :obj:`"auto"`)
         checkpoint_dir (path, optional): Folder that the run is kept in: the state of each phase every few epochs and
             when SIGTERM or Ctrl-C asks to end, and the result of each finished one. Nothing is kept if :obj:`None`.
         resume (bool): Whether to go on with the run in :obj:`checkpoint_dir`, where there is one: finished phases are
@@ -108,6 +118,7 @@ class DSoMTrainer:
         device: torch.device | str | None = None,
         progress: bool | None = None,
         trackers: Sequence[Tracker] = (),
+        distributed: str = "auto",
         checkpoint_dir: str | os.PathLike[str] | None = None,
         resume: bool = False,
         checkpoint_every: int = 1,
@@ -115,17 +126,22 @@ class DSoMTrainer:
         memory_bytes: int | None = None,
         **options: Any,
     ) -> None:
+        if distributed not in DISTRIBUTED:
+            raise ConfigError(f"distributed: expected one of {list(DISTRIBUTED)}, got '{distributed}'")
+        self.distributed = distributed
+        self.world = ALONE if distributed == "none" else join()
+        self.team = Team(self.world)
         self.seed = seed
         self.config = update(config if config is not None else DSoMConfig(), options)
         self.student = student
         self.teachers: dict[str, TailScorer] = dict(teachers) if teachers is not None else {}
         self.fold_teachers: list[dict[str, TailScorer]] = []
-        self.baseline: EmbeddingScorer | None = None
+        self.baseline: Scorer | None = None
         self.agent = agent
         self.loss = loss if loss is not None else self._default_loss()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.progress = progress
-        self.trackers = TrackerList(trackers)
+        self.trackers = TrackerList(trackers if self.world.is_first else ())
         self.checkpoint_dir: str | os.PathLike[str] | None = None
         self.resume = False
         self.checkpoint_every = 1
@@ -211,14 +227,15 @@ class DSoMTrainer:
         self, data: Data, prefix: str, on_epoch: Callable[[Record], None] | None
     ) -> dict[str, TailScorer]:
         experts = make_experts(data, self.config, lambda name: self._generator(prefix + name))
-        for name, expert in experts.items():
+        for name in experts:
+            expert = experts[name] = deal(experts[name], self.team)
             config = expert_fit(self.config, name)
             phase = f"{prefix}teacher/{name}"
             objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
         if len(experts) > 1:
-            teachers[FUSED] = product_of_experts(list(experts.values()))
+            teachers[FUSED] = fuse(list(experts.values()))
         return teachers
 
     def fit_student(
@@ -232,6 +249,8 @@ class DSoMTrainer:
         with self._kept(data) as run:
             if self.student is None:
                 self.student = self._new_student(data, "student")
+            if isinstance(self.student, Scorer):
+                self.student = deal(self.student, self.team)
             _to(self.student, self.device)
             train = run is None or run.finished("student") is None
             objective = self._objective(data, self.student, config, on_epoch, train)
@@ -241,13 +260,13 @@ class DSoMTrainer:
 
     def fit_baseline(
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
-    ) -> EmbeddingScorer:
+    ) -> Scorer:
         """Trains the CE-only student that every claim is measured against: all the same but for the teachers.
 
         It starts from the student's initial weights and sees its batches in the student's order.
         """
         self._check(data, "baseline")
-        self.baseline = self._new_student(data, "student").to(self.device)
+        self.baseline = deal(self._new_student(data, "student"), self.team).to(self.device)
         config = self._student_config(epochs)
         objective = self._cross_entropy(data, self.baseline, config, "ce_only")
         sampler = self._sampler(data, config, "student")
@@ -260,7 +279,7 @@ class DSoMTrainer:
 
         See :func:`torch_geometric_dsom.evaluation.evaluate`.
         """
-        return evaluate(self._trained(), data, split=split, batch_size=batch_size)
+        return evaluate(self._trained(), data, split=split, batch_size=batch_size, world=self.world)
 
     def selection(self, data: Data, split: str = "val") -> SelectionShares:
         """Which teachers the agent chooses for the facts of a split, by relation.
@@ -324,7 +343,7 @@ class DSoMTrainer:
         Raises:
             ConfigError: If the trainer is not trained, or its student is no scorer of :mod:`torch_geometric_dsom.nn`.
         """
-        student = self._trained()
+        student = self._whole()._trained()
         assert self.vocabulary is not None
         if not isinstance(student, Scorer):
             raise ConfigError(f"student: expected a scorer of torch_geometric_dsom.nn, got {type(student).__name__}")
@@ -336,7 +355,10 @@ class DSoMTrainer:
         Raises:
             CheckpointError: If a part is of a class that cannot be saved, or the directory cannot be written.
         """
-        checkpoint.save(self, directory)
+        whole = self._whole()
+        if self.world.is_first:
+            checkpoint.save(whole, directory)
+        self.world.barrier()
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str], device: torch.device | str | None = None) -> DSoMTrainer:
@@ -373,9 +395,9 @@ class DSoMTrainer:
 
         arguments = model, data, sampler, objective, config, phase, self.progress, report
         if self.run is None or self._stop is None:
-            result = fit_on_graph(*arguments)
+            result = fit_on_graph(*arguments, team=self.team)
         else:
-            result = fit_kept(self.run, self._stop, self.checkpoint_every, *arguments)
+            result = fit_kept(self.run, self._stop, self.checkpoint_every, *arguments, team=self.team)
             self.history = [record for record in self.history if record.get("phase") != phase]  # a phase is there once
         self.results[phase] = result
         self.history.extend(result.history)
@@ -403,7 +425,7 @@ class DSoMTrainer:
             parts = {"student": self.student, "agent": self.agent, "loss": self.loss, **self.teachers}
             self._given = {name: part_identity(part) for name, part in parts.items() if part is not None}
         identity = {**run_identity(self.seed, self.config.to_dict(), data), **self._given}
-        run = RunDirectory(self.checkpoint_dir, identity, self.resume, self.keep_checkpoints)
+        run = RunDirectory(self.checkpoint_dir, identity, self.resume, self.keep_checkpoints, self.world)
         with run.locked() as self.run, StopSignal() as self._stop:
             self.resume = True  # whatever comes next of this trainer belongs to the same run
             try:
@@ -430,8 +452,9 @@ class DSoMTrainer:
         self.keep_checkpoints = keep_checkpoints or self.keep_checkpoints
 
     def _cross_entropy(self, data: Data, model: Scorer, config: FitConfig, phase: str) -> CrossEntropyObjective:
-        candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"))
-        return CrossEntropyObjective.from_config(model, config, candidates)
+        candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"), self.team)
+        kind = ShardedCrossEntropyObjective if isinstance(model, ShardedScorer) else CrossEntropyObjective
+        return kind.from_config(model, config, candidates, self.team.batches)
 
     def _objective(
         self,
@@ -449,11 +472,13 @@ class DSoMTrainer:
         if self.agent is None:
             self.agent = make_agent(self.config, data, ensemble, state, self._generator("agent"))
         sampler = self._sampler(data, config, "student", folds)
-        if train:
+        if train and isinstance(ensemble, ShardedEnsemble):
+            facts, fold = sampler.facts, sampler.fold if ensemble.fold_teachers else None
+            ensemble.remember(ensemble.key(facts[:, 0], facts[:, 1], fold))
+        elif train:
             ensemble.cache = make_cache(self.config, ensemble, sampler)
-        return make_objective(
-            self.config, data, student, ensemble, self.agent, state, self.loss, sampler, self._generator, train
-        )
+        parts = data, student, ensemble, self.agent, state, self.loss, sampler, self._generator
+        return make_objective(self.config, *parts, train, self.team)
 
     def _sampler(self, data: Data, config: FitConfig, name: str, folds: Tensor | None = None) -> QuerySampler:
         return QuerySampler(
@@ -462,6 +487,7 @@ class DSoMTrainer:
             max_facts=config.max_facts,
             folds=folds,
             generator=self._generator(f"{name}/batches"),
+            share=self.team.share,
         )
 
     def _folds(self, data: Data) -> Tensor | None:
@@ -475,11 +501,26 @@ class DSoMTrainer:
         for fold, part in enumerate(fold_teachers):
             if list(part) != list(self.teachers):
                 raise ConfigError(f"fold_teachers[{fold}]: expected {list(self.teachers)}, got {list(part)}")
-        frozen = [[_freeze(teacher, self.device) for teacher in part.values()] for part in parts]
+        frozen = [[_freeze(teacher, self.device, self.team) for teacher in part.values()] for part in parts]
         available = availability(data, self.teachers).to(self.device)
         if not self.config.mask_absent:
             available = torch.ones_like(available)
-        return Ensemble(frozen[0], available, frozen[1:], DTYPES[self.config.teacher_dtype])
+        kind = Ensemble if self.team.entities.size == 1 else ShardedEnsemble
+        return kind(frozen[0], available, frozen[1:], DTYPES[self.config.teacher_dtype])
+
+    def _whole(self) -> DSoMTrainer:
+        """The same trainer with its models brought together, where their entities are dealt out."""
+        models = (self.student, self.baseline, *self.teachers.values())
+        if not any(isinstance(model, ShardedScorer) for model in models):
+            return self
+
+        def gather(model: Any) -> Any:
+            return model.whole() if isinstance(model, ShardedScorer) else model
+
+        whole = copy.copy(self)
+        whole.student, whole.baseline = gather(self.student), gather(self.baseline)
+        whole.teachers = {name: gather(teacher) for name, teacher in self.teachers.items()}
+        return whole
 
     def estimate_memory(self, data: Data) -> MemoryEstimate:
         """How much memory :meth:`fit` takes, by phase and part, see
@@ -497,9 +538,10 @@ class DSoMTrainer:
         """Refuses a graph that breaks the contract or does not fit, before there is memory for anything of its size."""
         for error in violations(data):
             raise DataError(error)
-        self._estimate(data, parts).check(
-            available_memory(self.device) if self.memory_bytes is None else self.memory_bytes
-        )
+        given = [model for model in (self.student, *self.teachers.values()) if model is not None]
+        self.team = make_team(self.distributed, self.world, int(data.num_nodes), self.config, self.loss, given)
+        available = available_memory(self.device) if self.memory_bytes is None else self.memory_bytes
+        self._estimate(data, parts).check(self.team.memory_for(available, self.memory_bytes is None))
         if self.student is not None:
             names = ("num_entities", "num_relations")
             expected = tuple(getattr(self.student, name, None) for name in names)
@@ -542,7 +584,9 @@ def _to(model: TailScorer, device: torch.device) -> None:
         model.to(device)
 
 
-def _freeze(teacher: TailScorer, device: torch.device) -> TailScorer:
+def _freeze(teacher: TailScorer, device: torch.device, team: Team) -> TailScorer:
+    if isinstance(teacher, Scorer):
+        teacher = deal(teacher, team)
     if isinstance(teacher, Scorer) and not _is_frozen(teacher):
         return teacher.freeze().to(device)
     if isinstance(teacher, torch.nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.evaluation import TailScorer, score_into
 from torch_geometric_dsom.nn import EmbeddingScorer, Workspace, rows_within
 from torch_geometric_dsom.sampler import (
@@ -59,6 +60,11 @@ class Ensemble:
     def num_teachers(self) -> int:
         """Number of teachers :math:`K`."""
         return len(self.teachers)
+
+    @property
+    def num_columns(self) -> int:
+        """For how many entities there is a value in what :meth:`ask` gives."""
+        return self.available.size(0)
 
     @property
     def slabs(self) -> int:
@@ -164,10 +170,9 @@ class Ensemble:
         return slabs.transpose(0, 1)
 
     def key(self, head: Tensor, relation: Tensor, fold: Tensor | None = None) -> Tensor:
-        """Number of a query, and of the fold that is asked, ``[Q]``, int64."""
-        folds = max(len(self.fold_teachers), 1)
-        number = (head * MOST_RELATIONS + relation) * folds
-        return number if fold is None or folds == 1 else number + fold
+        """Number of a query, and of the fold that is asked, ``[Q]``, int64; who saw all facts is no fold."""
+        folds = len(self.fold_teachers)
+        return (head * MOST_RELATIONS + relation) * (folds + 1) + (folds if fold is None or folds == 0 else fold)
 
     @staticmethod
     @torch.no_grad()
@@ -199,6 +204,21 @@ class Ensemble:
         best = candidates.each_(self.mean_prob(prob, head)).argmax(dim=-1)
         return best if candidates.entity is None else candidates.entity[best]
 
+    def likely(self, prob: Tensor, head: Tensor, k: int) -> Tensor:
+        """As :meth:`best`, for distributions that are there already, ``[Q, K, N]`` to ``[Q, k]``."""
+        mean = self.mean_prob(prob, head)
+        return mean.topk(min(k, mean.size(1)), sorted=False).indices
+
+    def signals(
+        self, prob: Tensor, row: Tensor, entity: Tensor, groups: GroupRows, candidates: Candidates = ALL
+    ) -> TeacherSignals:
+        """What the agent sees of the teachers about an answer of each fact, see :func:`teacher_signals`."""
+        return teacher_signals(prob, row, candidates.place(entity), groups)
+
+    def pick(self, prob: Tensor, row: Tensor, entity: Tensor, candidates: Candidates = ALL) -> Tensor:
+        """Probabilities of an answer of each fact, ``[M, K]``."""
+        return prob[row, :, candidates.place(entity)]
+
     def best(self, head: Tensor, relation: Tensor, temperature: float, k: int, rows: int) -> Tensor:
         """The entities that the teachers which may be asked together find most likely, ``[Q, k]``.
 
@@ -211,8 +231,7 @@ class Ensemble:
         """
         found = []
         for some, kind in zip(head.split(rows), relation.split(rows), strict=True):
-            mean = self.mean_prob(self.soften(some, kind, temperature, None, "best"), some)
-            found.append(mean.topk(min(k, mean.size(1)), sorted=False).indices)
+            found.append(self.likely(self.soften(some, kind, temperature, None, "best"), some, k))
         return torch.cat(found)
 
     def groups(
@@ -263,6 +282,7 @@ def fact_signals(
     crossfit: bool = False,
     workspace_bytes: int = 1 << 27,
     best: int = 0,
+    world: World = ALONE,
 ) -> FactSignals:
     """Signals of all facts of a sampler, in the order of their numbers: one pass before training.
 
@@ -274,25 +294,27 @@ def fact_signals(
         crossfit (bool): Whether the sampler's folds say which teachers to ask. (default: :obj:`False`)
         workspace_bytes (int): Memory for soft labels. (default: :obj:`134217728`)
         best (int): How many of the answers that the teachers find likely are kept for each fact. (default: :obj:`0`)
+        world (World): The processes that share the sampler's batches; each gets the signals of all facts.
+            (default: this one alone)
     """
     parts, order = [], []
-    device, size = ensemble.available.device, ensemble.available.size(0)
-    most = rows_within(workspace_bytes, ensemble.slabs, size)
+    device = ensemble.available.device
+    most = rows_within(workspace_bytes, ensemble.slabs, ensemble.num_columns)
     for batch in (part for whole in sampler for _, part in whole.parts(most)):
         fold = row_folds(sampler, batch) if crossfit else None
         prob = ensemble.soften(batch.head, batch.relation, temperature, fold, "signals")
-        mean = ensemble.mean_prob(prob, batch.head)
-        favourite, likely = mean.argmax(dim=-1), mean.topk(min(best, size), sorted=False).indices.int()
+        favourite = ensemble.favourites(prob, batch.head)
+        likely = ensemble.likely(prob, batch.head, best).int() if best > 0 else torch.empty(len(favourite), 0).int()
         on_host = favourite.cpu()
         rows = ensemble.groups(index, batch.head, batch.relation, on_host, prob)
         host_row, batch = batch.row, batch.to(device)
-        gold = log_of(prob[batch.row, :, batch.target])
+        gold = log_of(ensemble.pick(prob, batch.row, batch.target))
         each = torch.arange(batch.head.numel(), device=device)
-        signals = teacher_signals(prob, each, favourite, rows).rows(batch.row)
+        signals = ensemble.signals(prob, each, favourite, rows).rows(batch.row)
         order.append(batch.fact)
         parts.append((on_host[host_row], likely.cpu()[host_row], gold, *signals))
-    place = torch.cat(order).argsort()
-    columns = [torch.cat(values) for values in zip(*parts, strict=True)]
+    place = world.gather(torch.cat(order)).argsort()
+    columns = [world.gather(torch.cat(values)) for values in zip(*parts, strict=True)]
     favourite, likely, gold, *columns = (values[place.to(values.device)] for values in columns)
     return FactSignals(TeacherSignals(*columns), favourite, gold, likely)
 

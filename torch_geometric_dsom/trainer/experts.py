@@ -50,6 +50,7 @@ def make_experts(data: Data, config: DSoMConfig, generator: Callable[[str], torc
             hidden_dim=config.teacher_hidden,
             dropout=config.teacher_dropout,
             generator=generator(name),
+            mapped=config.features == "mapped",
             interaction=make_interaction(config.teacher_scorer, config.rank),
         )
     if config.joint_expert and kinds:

@@ -20,6 +20,8 @@ from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import Scorer, fast_matmul
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 from torch_geometric_dsom.trainer.finite_guard import FiniteGuard
+from torch_geometric_dsom.trainer.team import SOLO, Team
+from torch_geometric_dsom.trainer.whole_state import own_model, own_optimizer, plain, whole_model, whole_optimizer
 
 Record = dict[str, float | int | str]
 Logs = Mapping[str, float | Tensor]
@@ -137,6 +139,7 @@ def fit_scorer(
     progress: bool | None = None,
     on_epoch: Callable[[Record], None] | None = None,
     keeper: Keeper | None = None,
+    team: Team = SOLO,
 ) -> FitResult:
     """Trains a scorer and leaves it with its best weights, in evaluation mode.
 
@@ -151,6 +154,7 @@ def fit_scorer(
         progress (bool, optional): Whether to show a progress bar; :obj:`None` shows it on a terminal.
         on_epoch (callable, optional): Called with the record of each epoch.
         keeper (Keeper, optional): Keeps the state of the fit, and may restore it.
+        team (Team): The processes that share the fit. (default: this one alone)
 
     Returns:
         FitResult: Best epoch, its validation MRR and the history.
@@ -158,7 +162,7 @@ def fit_scorer(
     Raises:
         NonFiniteError: If a loss or a gradient is NaN or infinite; names phase, epoch, batch and parameter.
     """
-    return Fit(model, sampler, objective, config, validate, phase, progress, on_epoch, keeper).run()
+    return Fit(model, sampler, objective, config, validate, phase, progress, on_epoch, keeper, team).run()
 
 
 class Fit:
@@ -179,6 +183,7 @@ class Fit:
         progress: bool | None = None,
         on_epoch: Callable[[Record], None] | None = None,
         keeper: Keeper | None = None,
+        team: Team = SOLO,
     ) -> None:
         self.model = model
         self.sampler = sampler
@@ -189,6 +194,7 @@ class Fit:
         self.progress = progress
         self.on_epoch = on_epoch
         self.keeper = keeper
+        self.team = team
         self.optimizer = make_optimizer(model, config)
         self.guard = FiniteGuard(model, phase)
         self.epoch, self.batch, self.seconds = 1, 0, 0.0  # the epoch that runs, its batches and seconds so far
@@ -205,6 +211,7 @@ class Fit:
         if self.keeper is not None:
             self.keeper.begin(self)
         show = None if self.progress is None else not self.progress
+        show = show if self.team.world.is_first else True
         bar = tqdm(
             total=self.config.epochs, initial=self.epoch - 1, desc=f"{self.phase:>18}", unit="epoch", disable=show
         )
@@ -216,7 +223,7 @@ class Fit:
         if self.best_state is None:
             self.best_epoch = len(self.history)
         else:
-            self.model.load_state_dict(self.best_state)
+            plain(self.model).load_state_dict(self.best_state)
         self.model.eval()
         return FitResult(self.best_epoch, self.best_mrr, self.history)
 
@@ -232,7 +239,8 @@ class Fit:
             record["val_mrr"] = mrr
             if self.best_state is None or mrr > self.best_mrr:
                 self.best_mrr, self.best_epoch = mrr, epoch
-                self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+                state = plain(self.model).state_dict()
+                self.best_state = {name: value.detach().clone() for name, value in state.items()}
             stale = (epoch - self.best_epoch) // self.config.evaluate_every
         record["seconds"] = time.perf_counter() - start
         self.history.append(record)
@@ -260,12 +268,14 @@ class Fit:
             self.guard.loss(loss, self.epoch, self.batch, hint)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            count = batch.target.numel()
+            numbers = {"loss": loss.detach() * batch.num_facts, **{name: part * count for name, part in logs.items()}}
+            numbers = self.team.sum_gradients(self.model, numbers)
             self.guard.gradients(self.epoch, self.batch, hint)
             self.optimizer.step()
-            count = batch.target.numel()
-            self.facts += count
-            for name, part in {"loss": loss.detach(), **logs}.items():
-                self.sums[name] = self.sums.get(name, 0.0) + part * count
+            self.facts += batch.num_facts
+            for name, number in numbers.items():
+                self.sums[name] = self.sums.get(name, 0.0) + number
             self.seconds = time.perf_counter() - start
             if self.keeper is not None:
                 self.keeper.batch_done(self)
@@ -275,9 +285,9 @@ class Fit:
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to go on, to the bit: weights, optimiser, objective, order, generators, history."""
         return {
-            "model": self.model.state_dict(),
-            "generators": generator_states(self.model),
-            "optimizer": self.optimizer.state_dict(),
+            "model": whole_model(self.model),
+            "generators": generator_states(plain(self.model)),
+            "optimizer": whole_optimizer(self.model, self.optimizer),
             "objective": self.objective.state_dict(),
             "epoch": self.epoch,
             "batch": self.batch,
@@ -289,21 +299,23 @@ class Fit:
             "history": self.history,
             "best_mrr": self.best_mrr,
             "best_epoch": self.best_epoch,
-            "best_state": self.best_state,
+            "best_state": None if self.best_state is None else whole_model(self.model, self.best_state),
             "over": self.over,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what :meth:`state_dict` gave."""
-        self.model.load_state_dict(state["model"])
-        load_generator_states(self.model, state["generators"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        plain(self.model).load_state_dict(own_model(self.model, state["model"]))
+        load_generator_states(plain(self.model), state["generators"])
+        self.optimizer.load_state_dict(own_optimizer(self.model, state["optimizer"]))
         self.objective.load_state_dict(state["objective"])
         self.sampler.generator.set_state(state["sampler"])
         for name in ("epoch", "batch", "seconds", "sums", "facts", "order"):
             setattr(self, name, state[name])
-        for name in ("history", "best_mrr", "best_epoch", "best_state", "over"):
+        for name in ("history", "best_mrr", "best_epoch", "over"):
             setattr(self, name, state[name])
+        best = state["best_state"]
+        self.best_state = None if best is None else own_model(self.model, best)
 
 
 def generator_states(module: object) -> dict[str, Tensor]:
@@ -342,6 +354,7 @@ def fit_on_graph(
     progress: bool | None = None,
     on_epoch: Callable[[Record], None] | None = None,
     keeper: Keeper | None = None,
+    team: Team = SOLO,
 ) -> FitResult:
     """Trains a scorer with :func:`fit_scorer`; the validation facts of a graph, where there are any, choose the epoch.
 
@@ -355,12 +368,13 @@ def fit_on_graph(
         progress (bool, optional): Whether to show a progress bar; :obj:`None` shows it on a terminal.
         on_epoch (callable, optional): Called with the record of each epoch.
         keeper (Keeper, optional): Keeps the state of the fit, and may restore it.
+        team (Team): The processes that share the fit. (default: this one alone)
     """
     known = KnownAnswers.from_data(data, splits=("train", "val"))
 
     def validate_mrr() -> float:
         scorer = model.freeze() if isinstance(model, Scorer) else model
-        return evaluate(scorer, data, split="val", known=known).mrr  # type: ignore[arg-type]
+        return evaluate(scorer, data, split="val", known=known, world=team.world).mrr  # type: ignore[arg-type]
 
     check = validate_mrr if split_triples(data, "val").size(0) > 0 else None
-    return fit_scorer(model, sampler, objective, config, check, phase, progress, on_epoch, keeper)
+    return fit_scorer(model, sampler, objective, config, check, phase, progress, on_epoch, keeper, team)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.loss import grouped_cross_entropy
 from torch_geometric_dsom.nn import score_tangent
 from torch_geometric_dsom.sampler import (
+    Around,
     EndlessBatches,
     QueryBatch,
     QuerySampler,
@@ -21,11 +22,10 @@ from torch_geometric_dsom.sampler import (
     all_subsets,
     first_order_reward,
     margin_reward,
-    rank_reward,
 )
 from torch_geometric_dsom.trainer.ensemble import FactSignals
 from torch_geometric_dsom.trainer.fit import Logs
-from torch_geometric_dsom.trainer.objective import DistillationObjective, Distilled
+from torch_geometric_dsom.trainer.objective import DistillationObjective, Distilled, Rewards
 
 RANKED_FACTS = 64  # a rank reward needs a row for each fact: it is given to so many facts of a training batch at most
 
@@ -104,10 +104,12 @@ class TrainingLesson:
         """One update on the facts of the batch."""
         if self.reward == "rank":
             some = _few(batch)
-            assert objective.facts is not None
+            if objective.facts is None:
+                raise ConfigError("signals: 'candidates' expects another reward than 'rank' on training facts")
             return _learn(self, objective, some, objective.facts.rows(some.fact), objective.folds(some))
         batch = batch.to(objective.device)
-        return update(self.agent, done.choice, _closed_form(self.reward, self.positive, batch, facts, done))
+        rewards = _closed_form(self.reward, self.positive, batch, facts, done)
+        return update(self.agent, done.choice, rewards, objective.world)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the facts are those of the batch."""
@@ -152,12 +154,13 @@ class LookaheadLesson:
         tangent = score_tangent(model, batch.head, batch.relation, direction)
         own, theirs = _expected(tangent, done)
         # Gradients are small; what matters is which set is better, so rewards have unit size over the batch.
-        scale = (own.unsqueeze(-1) - theirs).abs().mean().clamp_min(torch.finfo(own.dtype).tiny)
+        gap = (own.unsqueeze(-1) - theirs).abs().sum() / objective.world.total(theirs.numel())
+        scale = objective.world.sum_(gap).clamp_min(torch.finfo(own.dtype).tiny)
 
         def reward(action: Tensor) -> Tensor:
             return first_order_reward(own[batch.row] / scale, theirs[batch.row] / scale, action, self.positive)
 
-        return update(self.agent, done.choice, reward)
+        return update(self.agent, done.choice, reward, objective.world)
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is in its facts."""
@@ -168,24 +171,24 @@ class LookaheadLesson:
         self.batches.load_state_dict(state)
 
 
-Rewards = Callable[[Tensor], Tensor]
-
-
-def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards) -> Logs:
+def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards, world: World = ALONE) -> Logs:
     """One update of an agent, with the rewards of all subsets where it wants them.
 
     Args:
         agent (TeacherSampler): Who learns.
         choice (TeacherChoice): What it chose.
         rewards (callable): From sets ``[M, K]`` to rewards ``[M]``, or from ``[M, S, K]`` to ``[M, S]``.
+        world (World): Processes with facts of their own. (default: this one alone)
     """
+    shared = (world,) if world.size > 1 else ()
     with torch.no_grad():
         if not agent.needs_all_rewards:
             reward = own = rewards(choice.action)
         else:
             reward = rewards(all_subsets(agent.num_teachers, choice.action.device).expand(len(choice.action), -1, -1))
             own = rewards(choice.action)
-    return {"reward": own.mean() if own.numel() else 0.0, **agent.update(choice, reward)}
+    total, number = world.sum_(torch.stack([own.sum(), own.new_tensor(own.numel())]))
+    return {"reward": total / number.clamp_min(1), **agent.update(choice, reward, *shared)}
 
 
 @torch.no_grad()
@@ -198,44 +201,19 @@ def _learn(
 ) -> Logs:
     """One update on facts that have a row each."""
     ensemble = objective.ensemble
-    scores = objective.scores(batch.head, batch.relation)
+    scores = objective.scores(batch)
     values = scores.values(use="lesson")
-    teacher_logits = ensemble.ask(batch.head, batch.relation, fold, "lesson")
+    teacher_logits = ensemble.ask(batch.head, batch.relation, fold, "lesson", objective.everyone)
     ranked = None
     if lesson.reward == "rank":
-        ranked = filtered_probabilities(teacher_logits, values, batch, lesson.known)
+        ranked = objective.rank_rewards(teacher_logits, values, batch, lesson.known, lesson.positive)
     prob = ensemble.softened_(teacher_logits, objective.temperature)
-    groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, prob)
+    groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, prob, objective.everyone)
     batch = batch.to(objective.device)
     done = objective.look(values, scores.query, prob, batch, facts, groups, lesson.agent, "lesson")
     if ranked is None:
-        return update(lesson.agent, done.choice, _closed_form(lesson.reward, lesson.positive, batch, facts, done))
-    teacher_prob, student_prob = ranked
-    return update(
-        lesson.agent,
-        done.choice,
-        lambda action: rank_reward(teacher_prob, student_prob, batch.target, action, lesson.positive),
-    )
-
-
-def filtered_probabilities(
-    teacher_logits: Tensor, logits: Tensor, batch: QueryBatch, known: KnownAnswers
-) -> tuple[Tensor, Tensor]:
-    """Probabilities of teachers ``[M, K, N]`` and student ``[M, N]``, zero at other known answers.
-
-    Args:
-        teacher_logits (Tensor): ``[M, K, N]``.
-        logits (Tensor): Of the student, ``[M, N]``.
-        batch (QueryBatch): Facts, one a row.
-        known (KnownAnswers): What is known.
-    """
-    teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
-    row, answer = known.rows(batch.head, batch.relation)
-    other = answer != batch.target[row]
-    row, answer = (x[other].to(logits.device) for x in (row, answer))
-    teacher_prob[row, :, answer] = 0.0
-    student_prob[row, answer] = 0.0
-    return teacher_prob, student_prob
+        ranked = _closed_form(lesson.reward, lesson.positive, batch, facts, done)
+    return update(lesson.agent, done.choice, ranked, objective.world)
 
 
 def _closed_form(reward: str, positive: bool, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Rewards:
@@ -256,6 +234,10 @@ def _expected(values: Tensor, done: Distilled) -> tuple[Tensor, Tensor]:
 
 def _few(batch: QueryBatch) -> QueryBatch:
     """Some facts of a batch, a row each; their order in the batch is random already."""
-    number = torch.arange(min(RANKED_FACTS, batch.target.numel()), device=batch.head.device)
-    row = batch.row[number]
-    return QueryBatch(batch.head[row], batch.relation[row], number, batch.target[number], batch.fact[number])
+    before, after = batch.around.facts
+    most = min(max(RANKED_FACTS - before, 0), batch.target.numel())
+    number = torch.arange(most, device=batch.head.device)
+    row, before = batch.row[number], min(before, RANKED_FACTS)
+    around = (before, min(RANKED_FACTS - before - most, after))
+    facts = batch.target[number], batch.fact[number]
+    return QueryBatch(batch.head[row], batch.relation[row], number, *facts, 1.0, Around(around, around))

@@ -48,6 +48,8 @@ class MemoryEstimate:
 
     def total(self, phase: str | None = None) -> int:
         """What a phase takes; the one that takes most if :obj:`None`."""
+        if not self.phases:  # nothing is trained
+            return 0
         return sum(self.phases[self.peak if phase is None else phase].values())
 
     def check(self, available: int) -> None:

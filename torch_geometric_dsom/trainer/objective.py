@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.data import GroupRows, KnownAnswers, NeighborIndex
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
     SoftLabels,
     StudentView,
-    grouped_cross_entropy_,
     mixed_kd_gradient_,
     mixed_kd_loss,
     mixed_kd_weights,
@@ -23,6 +24,7 @@ from torch_geometric_dsom.loss import (
 from torch_geometric_dsom.nn import rows_within
 from torch_geometric_dsom.sampler import (
     ALL,
+    Around,
     Candidates,
     CandidateSampler,
     QueryBatch,
@@ -33,12 +35,16 @@ from torch_geometric_dsom.sampler import (
     TeacherChoice,
     TeacherSampler,
     UnlabelledSampler,
-    teacher_signals,
+    filtered_probabilities,
+    log_of,
+    rank_reward,
 )
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
 from torch_geometric_dsom.trainer.fit import FitConfig, Logs, generator_states, load_generator_states
 from torch_geometric_dsom.trainer.scores import Scores
+
+Rewards = Callable[[Tensor], Tensor]
 
 
 class Distilled(NamedTuple):
@@ -86,7 +92,8 @@ class DistillationObjective(CrossEntropyObjective):
         model (Scorer or TailScorer): The student.
         ensemble (Ensemble): The teachers.
         sampler (QuerySampler): Gives the training facts; its folds say which teachers did not see them.
-        facts (FactSignals, optional): Of all training facts; only training needs them.
+        facts (FactSignals, optional): Of all training facts; if :obj:`None`, those of a batch are told from its
+            candidates when it comes.
         agent (TeacherSampler or RuleSampler): Picks the sets.
         state (SelectionState): What the agent sees.
         index (NeighborIndex): Neighbours of the queries.
@@ -111,6 +118,8 @@ class DistillationObjective(CrossEntropyObjective):
             those of the teachers as well; gold answers, neighbours and the teachers' favourites are among them.
         top_k (int): How many of the answers that the teachers find likely are among them for every query.
             (default: :obj:`0`)
+        world (World): The processes that share each batch; the value is this one's share of the loss.
+            (default: this one alone)
     """
 
     def __init__(
@@ -136,8 +145,9 @@ class DistillationObjective(CrossEntropyObjective):
         candidates: CandidateSampler | None = None,
         top_k: int = 0,
         relation_prediction: float = 0.0,
+        world: World = ALONE,
     ) -> None:
-        super().__init__(model, n3, dtype, workspace_bytes, candidates, relation_prediction)
+        super().__init__(model, n3, dtype, workspace_bytes, candidates, relation_prediction, world)
         self.top_k = top_k
         self.ensemble = ensemble
         self.sampler = sampler
@@ -163,20 +173,22 @@ class DistillationObjective(CrossEntropyObjective):
             batch = batch.ungrouped()
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
         candidates = self._candidates(batch).to(self.device)
-        scores = self.scores(batch.head, batch.relation, candidates)
+        scores = self.scores(batch, candidates)
         loss, sums = scores.query.new_zeros(()), dict[str, float | Tensor]()
         for rows, part in self.parts(scores, batch):
             value, found = self._distil(scores, rows, part, candidates, gamma)
             loss = loss + part.weight * value
+            share = part.weight / batch.weight if batch.weight > 0 else 0.0
             for name, number in found.items():
-                sums[name] = sums.get(name, 0.0) + part.weight / batch.weight * number
+                sums[name] = sums.get(name, 0.0) + share * number
         loss = scores.carry(loss) + self.penalty(scores, batch.to(self.device))
         logs |= {**sums, "gamma": gamma}
         if self.ensemble.cache is not None and self.ensemble.cache.top_k:
             logs["cache_error"] = self.ensemble.cache.error
         if self.unlabelled is not None:
-            free = self._unlabelled(max(1, round(self.unlabelled_share * len(batch.head))), gamma)
-            logs["kd_unlabelled"] = free.detach()
+            free = self._unlabelled(max(1, round(self.unlabelled_share * batch.num_queries)), gamma)
+            # Logs are averaged over the facts of all processes.
+            logs["kd_unlabelled"] = free.detach() * (batch.num_facts / max(batch.target.numel(), 1))
             loss = loss + gamma * free
         return loss, logs
 
@@ -205,23 +217,25 @@ class DistillationObjective(CrossEntropyObjective):
     def _candidates(self, batch: QueryBatch) -> Candidates:
         """The entities that stand for all in a batch of facts."""
         if self.candidates is None:
-            return ALL
-        assert self.facts is not None
-        facts, needed = self.facts.rows(batch.fact), [batch.target]
+            return self.everyone
+        needed = [batch.target]
         if self.index.kind != "topk":
             needed.append(self.index.rows(batch.head, batch.relation, self._target(batch)).entity)
-        return self.candidates.sample(torch.cat([*needed, facts.favourite, facts.best.flatten().long()]))
+        if self.facts is None:
+            return self.draw(torch.cat(needed))
+        facts = self.facts.rows(batch.fact)
+        required = torch.cat([*needed, facts.favourite, facts.best.flatten().long()])
+        return self.draw(required)
 
     def _distil(
         self, scores: Scores, rows: slice, part: QueryBatch, candidates: Candidates, gamma: float
     ) -> tuple[Tensor, Logs]:
         """Distils on facts, a part of a batch; the loss without penalty, and what to log."""
-        assert self.facts is not None
-        facts, values = self.facts.rows(part.fact), scores.values(rows)
-        fold = self.folds(part)
+        values, fold = scores.values(rows), self.folds(part)
         prob = self.ensemble.soften(part.head, part.relation, self.temperature, fold, "facts", candidates)
         groups = self.ensemble.groups(self.index, part.head, part.relation, self._target(part), prob, candidates)
         query, there = scores.query[rows], part.to(self.device)
+        facts = self.facts.rows(part.fact) if self.facts is not None else self._tell(prob, there, groups, candidates)
         done, ce, kd, gradient = self._learn_from(
             values, query, prob, there, facts, groups, candidates, self.agent, gamma, True
         )
@@ -229,11 +243,21 @@ class DistillationObjective(CrossEntropyObjective):
         logs: dict[str, float | Tensor] = (
             {} if self.lesson is None else dict(self.lesson.after(self, part, facts, done))
         )
-        rates = done.choice.action.float().mean(dim=0)
+        count = max(len(part.row), 1)
+        rates = done.choice.action.float().sum(dim=0) / count
         logs |= {"ce": ce, "kd": kd}
         logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
-        logs["select/none"] = 1.0 - done.choice.weight.mean()
+        logs["select/none"] = 1.0 - done.choice.weight.sum() / count
         return ce + gamma * kd, logs
+
+    def _tell(self, prob: Tensor, batch: QueryBatch, groups: GroupRows, candidates: Candidates) -> FactSignals:
+        """Signals of the facts of a batch, from the candidates alone."""
+        each = torch.arange(batch.head.numel(), device=batch.head.device)
+        favourite = self.ensemble.favourites(prob, batch.head, candidates)
+        signals = self.ensemble.signals(prob, each, favourite, groups, candidates).rows(batch.row)
+        gold = log_of(self.ensemble.pick(prob, batch.row, batch.target, candidates))
+        favourite = favourite[batch.row].cpu()
+        return FactSignals(signals, favourite, gold, favourite.new_empty(len(favourite), 0, dtype=torch.int32))
 
     def _target(self, batch: QueryBatch) -> Tensor | None:
         """The gold answers, where groups are made of them."""
@@ -258,7 +282,7 @@ class DistillationObjective(CrossEntropyObjective):
         groups: GroupRows,
         agent: TeacherSampler | RuleSampler,
         use: str = "facts",
-        candidates: Candidates = ALL,
+        candidates: Candidates | None = None,
     ) -> Distilled:
         """Lets an agent pick sets for the facts of a batch.
 
@@ -271,17 +295,48 @@ class DistillationObjective(CrossEntropyObjective):
             groups (GroupRows): Neighbours of the queries.
             agent (TeacherSampler or RuleSampler): Who picks.
             use (str): Name of the memory. (default: :obj:`"facts"`)
-            candidates (Candidates): The entities that all of these are of. (default: all :math:`N`)
+            candidates (Candidates, optional): The entities that all of these are of; all :math:`N` if :obj:`None`.
         """
-        labels = part_labels(prob, groups, self.temperature)
-        view = view_student(values, labels, self.memory.room(f"{use}/outside", tuple(values.shape), values))
-        row = batch.row
+        candidates = self.everyone if candidates is None else candidates
+        room, row = self.memory.room(f"{use}/outside", tuple(values.shape), values), batch.row
+        view, labels = self.view(values, prob, groups, room, batch, facts, candidates)
+        around = batch.around
         if self.per_query and agent is self.agent:
-            first = _first_facts(row, batch.head.numel())
-            choice = self._choose(query, view, batch, facts.rows(first), row[first], candidates, agent).rows(row)
+            first, lots = _first_facts(row, batch.head.numel()), around.queries
+            choice = self._choose(query, view, batch, facts.rows(first), row[first], candidates, agent, lots).rows(row)
         else:
-            choice = self._choose(query, view, batch, facts, row, candidates, agent)
+            choice = self._choose(query, view, batch, facts, row, candidates, agent, around.facts)
         return Distilled(choice, view, labels, candidates)
+
+    def view(
+        self,
+        values: Tensor,
+        prob: Tensor,
+        groups: GroupRows,
+        room: Tensor,
+        batch: QueryBatch,
+        facts: FactSignals,
+        candidates: Candidates,
+    ) -> tuple[StudentView, SoftLabels]:
+        """Student and teachers with the sums that everything else is made of; see :meth:`look`."""
+        labels = part_labels(prob, groups, self.temperature)
+        return view_student(values, labels, room), labels
+
+    def rank_rewards(
+        self, teacher_logits: Tensor, logits: Tensor, batch: QueryBatch, known: KnownAnswers, positive: bool
+    ) -> Rewards:
+        """Rewards by filtered ranks, see :func:`~torch_geometric_dsom.sampler.rank_reward`.
+
+        Args:
+            teacher_logits (Tensor): ``[M, K, N]``; the rewards do not need them any more.
+            logits (Tensor): Of the student, ``[M, N]``.
+            batch (QueryBatch): Facts, one a row.
+            known (KnownAnswers): What is known.
+            positive (bool): Whether a set that harms gets nothing instead of a penalty.
+        """
+        teacher_prob, prob = filtered_probabilities(teacher_logits, logits, batch, known)
+        target = batch.target.to(logits.device)
+        return lambda action: rank_reward(teacher_prob, prob, target, action, positive)
 
     def _choose(
         self,
@@ -292,6 +347,7 @@ class DistillationObjective(CrossEntropyObjective):
         row: Tensor,
         candidates: Candidates,
         agent: TeacherSampler | RuleSampler,
+        around: tuple[int, int],
     ) -> TeacherChoice:
         """One set for each of the given rows' queries."""
         head, relation = batch.head[row], batch.relation[row]
@@ -299,7 +355,10 @@ class DistillationObjective(CrossEntropyObjective):
         favourite = facts.favourite.to(row.device, non_blocking=True)
         student = StudentSignals(view.log_prob(row, candidates.place(favourite)), divergence)
         state = self.state(query[row].detach(), facts.teachers, student, head, relation, favourite)
-        return agent.sample(state, available=self.ensemble.available[head])
+        available = self.ensemble.available[head]
+        if self.world.size == 1:
+            return agent.sample(state, available=available)
+        return agent.sample(state, available=available, around=around)
 
     def _learn_from(
         self,
@@ -325,22 +384,28 @@ class DistillationObjective(CrossEntropyObjective):
         ce = values.new_zeros(())
         if isinstance(loss, NeighborDecoupledKDLoss) and plain:
             weights = mixed_kd_weights(done.labels, row, done.choice.mixture, loss.alpha, loss.beta, loss.omega)
-            kd, everywhere, share = mixed_kd_loss(done.view, done.labels, row, weights), None, batch.weight / len(row)
+            count = max(len(row), 1)
+            kd, everywhere, share = mixed_kd_loss(done.view, done.labels, row, weights), None, batch.weight / count
             if labelled and together:
-                ce = -done.view.log_prob(row, target).mean()
+                ce = -done.view.log_prob(row, target).sum() / count
                 everywhere = values.new_zeros(len(values)).index_add_(0, row, values.new_full((len(row),), share))
             scale = gamma * batch.weight
             gradient = mixed_kd_gradient_(done.view, done.labels, row, weights, scale, everywhere)
             if everywhere is not None:
-                gradient.index_put_((row, target), values.new_full((), -share), accumulate=True)
+                at = self.where(row, target, candidates)
+                gradient.index_put_(at, values.new_full((), -share), accumulate=True)
         else:
             assert raw is not None
             kd, gradient = self._any_loss(raw, done, row, gamma * batch.weight)
         if labelled and raw is not None:
             candidates.weigh_(raw, 1.0 - self.temperature)  # cross-entropy has no temperature
-            ce = grouped_cross_entropy_(raw, row, target, scale=batch.weight)
+            ce = self.cross_entropy_(raw, row, target, batch.weight, candidates)
             gradient.add_(raw)
         return done, ce, kd, gradient
+
+    def where(self, row: Tensor, target: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
+        """Rows and columns of targets, those that have one here."""
+        return row, target
 
     def _any_loss(self, raw: Tensor, done: Distilled, row: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         """Value and gradient of a loss that wants a row for each fact: the reference path, slower and wider."""
@@ -355,18 +420,19 @@ class DistillationObjective(CrossEntropyObjective):
     def _unlabelled(self, number: int, gamma: float) -> Tensor:
         """The distillation loss of queries of which no answer is known; the agent is asked, but not rewarded."""
         assert self.unlabelled is not None
-        head, relation = self.unlabelled.sample(number)
-        row = torch.arange(number)
-        batch = QueryBatch(head, relation, row, row, row)
+        mine = self.world.share(number)
+        head, relation = (x[mine] for x in self.unlabelled.sample(number))
+        around, row = (mine.start, number - mine.stop), torch.arange(len(head))
+        batch = QueryBatch(head, relation, row, row, row, len(head) / number, Around(around, around))
         candidates = self._unlabelled_candidates(batch).to(self.device)
-        scores = self.scores(head, relation, candidates)
+        scores = self.scores(batch, candidates)
         loss = scores.query.new_zeros(())
         for rows, part in self.parts(scores, batch):
             prob = self.ensemble.soften(part.head, part.relation, self.temperature, None, "facts", candidates)
             favourite = self.ensemble.favourites(prob, part.head, candidates)
             groups = self.ensemble.groups(self.index, part.head, part.relation, favourite.cpu(), prob, candidates)
             part = part.to(self.device)
-            signals = teacher_signals(prob, part.row, candidates.place(favourite), groups)
+            signals = self.ensemble.signals(prob, part.row, favourite, groups, candidates)
             nothing = favourite.new_empty(len(favourite), 0, dtype=torch.int32)
             facts, values = FactSignals(signals, favourite, signals.log_prob, nothing), scores.values(rows)
             query, agent = scores.query[rows], self.unlabelled_agent
@@ -380,16 +446,16 @@ class DistillationObjective(CrossEntropyObjective):
     def _unlabelled_candidates(self, batch: QueryBatch) -> Candidates:
         """The entities that stand for all in a batch of queries without an answer."""
         if self.candidates is None:
-            return ALL
+            return self.everyone
         head, relation = batch.head, batch.relation
         needed = [head[:0]]
         if self.top_k > 0:  # nobody asked about these before
-            rows = rows_within(self.workspace_bytes, self.ensemble.slabs, self.ensemble.available.size(0))
+            rows = rows_within(self.workspace_bytes, self.ensemble.slabs, self.ensemble.num_columns)
             best = self.ensemble.best(head, relation, self.temperature, self.top_k, rows)
             needed.append(best.flatten().to(head.device))
         if self.index.kind in ("head", "answers"):
             needed.append(self.index.rows(head, relation).entity)
-        return self.candidates.sample(torch.cat(needed))
+        return self.draw(torch.cat(needed))
 
 
 def _first_facts(row: Tensor, num_rows: int) -> Tensor:

@@ -15,6 +15,8 @@ from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.fit import Fit, FitConfig, FitResult, Objective, Record, fit_on_graph
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.stop_signal import StopSignal
+from torch_geometric_dsom.trainer.team import SOLO, Team
+from torch_geometric_dsom.trainer.whole_state import own_model, plain, whole_model
 
 UNREADABLE = (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, OverflowError)
 
@@ -51,13 +53,20 @@ class PhaseKeeper:
 
     def batch_done(self, fit: Fit) -> None:
         """Ends the run where a signal asked for it, once its state is safe."""
+        self.stop.asked = self.run.world.agree(self.stop.asked)
         if self.stop.asked is not None:
             self.save(fit)
             self.stop.end(f"{self.phase}: stopped, saved in {self.run.path}")
 
     @contextmanager
     def validation(self, fit: Fit) -> Iterator[None]:
-        """While it lasts a signal is answered at once; what was trained before it is saved."""
+        """While it lasts a signal is answered at once; what was trained before it is saved.
+
+        Of several processes none may leave the others alone: they wait for the end.
+        """
+        if self.run.world.size > 1:
+            yield
+            return
         try:
             with self.stop.released():
                 yield
@@ -67,6 +76,7 @@ class PhaseKeeper:
 
     def epoch_done(self, fit: Fit) -> None:
         """Saves when it is time, or where a signal asked to end; what is over is kept by who finishes the phase."""
+        self.stop.asked = self.run.world.agree(self.stop.asked)
         if not fit.over and self.stop.asked is None and len(fit.history) % self.every == 0:
             self.save(fit)
         if not fit.over:
@@ -105,6 +115,7 @@ def fit_kept(
     phase: str,
     progress: bool | None = None,
     on_epoch: Callable[[Record], None] | None = None,
+    team: Team = SOLO,
 ) -> FitResult:
     """:func:`~torch_geometric_dsom.trainer.fit.fit_on_graph`, kept in a run: done already, gone on with, or begun.
 
@@ -118,7 +129,7 @@ def fit_kept(
     if done is not None:
         try:
             check_same(phase, done["config"], config)
-            model.load_state_dict(done["model"])
+            plain(model).load_state_dict(own_model(model, done["model"]))
             objective.load_state_dict(done["objective"])
             result = FitResult(done["best_epoch"], done["best_mrr"], list(done["history"]))
         except UNREADABLE as error:
@@ -130,7 +141,7 @@ def fit_kept(
         return result
     keeper = PhaseKeeper(run, phase, stop, every)
     with stop.held():
-        result = fit_on_graph(model, data, sampler, objective, config, phase, progress, on_epoch, keeper)
-        kept = {"config": asdict(config), "model": model.state_dict(), "objective": objective.state_dict()}
+        result = fit_on_graph(model, data, sampler, objective, config, phase, progress, on_epoch, keeper, team)
+        kept = {"config": asdict(config), "model": whole_model(model), "objective": objective.state_dict()}
         run.finish(phase, {**kept, **asdict(result)})
     return result

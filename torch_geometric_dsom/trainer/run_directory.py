@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
+from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.errors import CheckpointError, ConfigError
 from torch_geometric_dsom.trainer.state_tree import join_tree, split_tree
 from torch_geometric_dsom.trainer.storage import MANIFEST, load_directory, save_directory
@@ -26,6 +27,8 @@ class RunDirectory:
         identity (dict): What the run depends on, plain values by name; a run of another identity is not touched.
         resume (bool): Whether to go on with the run that is there. (default: :obj:`False`)
         keep (int): How many checkpoints of a phase are kept. (default: :obj:`2`)
+        world (World): The processes of the run, which all see the directory; the first one alone writes.
+            (default: this one alone)
 
     Raises:
         ConfigError: If :obj:`keep` is below one.
@@ -46,7 +49,12 @@ class RunDirectory:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], identity: Mapping[str, Any], resume: bool = False, keep: int = 2
+        self,
+        path: str | os.PathLike[str],
+        identity: Mapping[str, Any],
+        resume: bool = False,
+        keep: int = 2,
+        world: World = ALONE,
     ) -> None:
         if keep < 1:
             raise ConfigError(f"keep: expected a positive number, got {keep}")
@@ -54,6 +62,7 @@ class RunDirectory:
         self.identity = dict(identity)
         self.resume = resume
         self.keep = keep
+        self.world = world
         self._damaged: set[Path] = set()
         self._lock: FileLock | None = None
 
@@ -67,6 +76,10 @@ class RunDirectory:
         if self._lock is not None:
             yield self
             return
+        if not self.world.is_first:
+            self.world.barrier()  # the first one has looked whether the run may be touched
+            yield self
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock", timeout=0)
@@ -78,6 +91,7 @@ class RunDirectory:
         self._lock = lock
         try:
             self._check()
+            self.world.barrier()
             yield self
         finally:
             self._lock = None
@@ -121,12 +135,15 @@ class RunDirectory:
     def finish(self, phase: str, tree: Mapping[str, Any]) -> None:
         """Keeps the result of a phase; its checkpoints go."""
         self.resume = True
-        self._save(self._of("phases", phase), tree)
+        if self.world.is_first:
+            self._save(self._of("phases", phase), tree)
         self.forget(phase)
 
     def forget(self, phase: str) -> None:
         """Removes the checkpoints of a phase."""
-        self._drop(self._of("checkpoints", phase), keep=())
+        if self.world.is_first:
+            self._drop(self._of("checkpoints", phase), keep=())
+        self.world.barrier()  # what the others read next is whole
 
     def checkpoints(self, phase: str) -> list[Path]:
         """The checkpoints of a phase that were written to the end and are not known to be damaged, oldest first."""
@@ -157,6 +174,8 @@ class RunDirectory:
     def save(self, phase: str, tree: Mapping[str, Any]) -> None:
         """Keeps a state of a phase beside those before; the oldest go when the new one is on the disk."""
         self.resume = True
+        if not self.world.is_first:
+            return
         place = self._of("checkpoints", phase)
         numbers = [int(path.name) for path in place.glob("[0-9]*") if path.name.isdecimal()]
         self._save(place / f"{max(numbers, default=0) + 1:08d}", tree)

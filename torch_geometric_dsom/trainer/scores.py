@@ -7,7 +7,7 @@ from torch import Tensor
 
 from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import with_gradient
-from torch_geometric_dsom.nn import Scorer, Workspace, gathering, product
+from torch_geometric_dsom.nn import Scorer, ShardedScorer, Workspace, gathering, product
 from torch_geometric_dsom.nn import rows as taken
 from torch_geometric_dsom.sampler import ALL, Candidates
 
@@ -28,6 +28,8 @@ class Scores:
         dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
             :obj:`None`.
         candidates (Candidates): The entities that queries are scored against. (default: all of them)
+        around (tuple[int, int]): How many queries of the same batch other processes have before and after these.
+            (default: :obj:`(0, 0)`)
 
     Example:
         >>> import torch
@@ -49,10 +51,12 @@ class Scores:
         memory: Workspace,
         dtype: torch.dtype | None = None,
         candidates: Candidates = ALL,
+        around: tuple[int, int] = (0, 0),
     ) -> None:
         self.memory = memory
         self.dtype = dtype
         self.table: Tensor | None = None
+        self.known: Tensor | None = None  # of which entities the table is, where it is not of all
         self.answers: Tensor | None = None  # those rows of the table that are candidates
         entity, device = candidates.entity, device_of(model)
         if device is not None:
@@ -60,9 +64,13 @@ class Scores:
         self.logits: Tensor | None = None  # with their graph
         self._gradients: list[Tensor] = []
         if isinstance(model, Scorer):
-            table = model.entity_table()
+            if entity is not None and model.row_by_row:
+                self.known = torch.cat([head, entity]).unique()
+                table, head, entity = model.entity_rows(self.known), self.place(head), self.place(entity)
+            else:
+                table = model.entity_table()
             self.table = gathering(table) if _takes_rows(model) else table
-            self.query = model.query(head, relation, self.table)
+            self.query = model.query(head, relation, self.table, around)
             self.answers = self.table if entity is None else taken(self.table, entity)
             if not model.interaction.is_product:
                 self.logits = model.score(self.query, self.answers)
@@ -70,6 +78,10 @@ class Scores:
             given = () if entity is None else (entity,)
             self.logits = model.score_tails(head, relation, *given)
             self.query = self.logits.new_empty(head.numel(), 0)
+
+    def place(self, entity: Tensor) -> Tensor:
+        """Where query entities and candidates stand in :attr:`table`."""
+        return entity if self.known is None else torch.searchsorted(self.known, entity)
 
     @property
     def num_entities(self) -> int:
@@ -134,5 +146,5 @@ class Scores:
 
 def _takes_rows(model: Scorer) -> bool:
     """Whether nothing is known to be made of the entity table but some of its rows, and the product with it."""
-    plain = (Scorer.query, Scorer.penalty)
-    return model.interaction.is_product and (type(model).query, type(model).penalty) == plain
+    queries = Scorer.query, ShardedScorer.query
+    return model.interaction.is_product and type(model).query in queries and type(model).penalty is Scorer.penalty

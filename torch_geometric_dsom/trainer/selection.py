@@ -118,7 +118,7 @@ def choices(
     try:
         for batch in sampler:
             one = signals.rows(batch.fact)
-            scores = objective.scores(batch.head, batch.relation)
+            scores = objective.scores(batch)
             prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
             groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
             batch = batch.to(objective.device)

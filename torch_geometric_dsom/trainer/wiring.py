@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import degree
 
 from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, modalities, split_triples
+from torch_geometric_dsom.distributed import ALONE, Shard, World
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.nn import Scorer, rows_within
@@ -26,14 +27,17 @@ from torch_geometric_dsom.sampler import (
     UnlabelledSampler,
     all_subsets,
     best_sets,
+    filtered_probabilities,
     rank_reward,
 )
 from torch_geometric_dsom.trainer.config import SINGLE, DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
 from torch_geometric_dsom.trainer.fit import DTYPES
-from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson, filtered_probabilities
+from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson
 from torch_geometric_dsom.trainer.objective import DistillationObjective, Lesson
+from torch_geometric_dsom.trainer.sharded_objective import ShardedDistillationObjective
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
+from torch_geometric_dsom.trainer.team import SOLO, Team
 
 HELD_OUT_BATCH = 64
 Agent = TeacherSampler | RuleSampler
@@ -62,11 +66,15 @@ def make_cache(config: DSoMConfig, ensemble: Ensemble, sampler: QuerySampler) ->
     return SoftLabelCache(keys, ensemble.num_teachers, size, config.cache_bytes, folder, device, config.cache_top_k)
 
 
-def make_candidates(config: DSoMConfig, data: Data, generator: torch.Generator) -> CandidateSampler | None:
+def make_candidates(
+    config: DSoMConfig, data: Data, generator: torch.Generator, team: Team = SOLO
+) -> CandidateSampler | None:
     """What draws the entities in the softmax of a batch, as the configuration says; all are in it if :obj:`None`."""
     if config.candidates == "all":
         return None
-    return CandidateSampler(int(data.num_nodes), config.num_candidates, generator)
+    world = team.entities  # each process draws its share, among its own entities
+    own = Shard.of(int(data.num_nodes), world)
+    return CandidateSampler(own.size, -(-config.num_candidates // world.size), generator)
 
 
 def make_state(data: Data, names: Sequence[str], student: TailScorer) -> SelectionState:
@@ -167,6 +175,7 @@ def make_lesson(
     index: NeighborIndex,
     temperature: float,
     generator: torch.Generator,
+    world: World = ALONE,
 ) -> Lesson | None:
     """How the agent learns, as the configuration says; a rule does not learn."""
     if not isinstance(agent, TeacherSampler):
@@ -180,8 +189,9 @@ def make_lesson(
     if not held_out:
         return TrainingLesson(agent, config.reward, config.positive_reward, known)
     size = min(HELD_OUT_BATCH, rows_within(config.student_fit.workspace_bytes, 3 + ensemble.slabs, data.num_nodes))
-    sampler = QuerySampler(split_triples(data, "val"), data.num_relations, size, max_facts=1, generator=generator)
-    signals = fact_signals(ensemble, sampler, index, temperature)
+    facts, share = split_triples(data, "val"), (world.rank, world.size)
+    sampler = QuerySampler(facts, data.num_relations, size, max_facts=1, generator=generator, share=share)
+    signals = fact_signals(ensemble, sampler, index, temperature, world=world)
     return HeldOutLesson(agent, sampler, signals, config.reward, config.positive_reward, known)
 
 
@@ -196,6 +206,7 @@ def make_objective(
     sampler: QuerySampler,
     generators: Generators,
     train: bool = True,
+    team: Team = SOLO,
 ) -> DistillationObjective:
     """The student's objective, as the configuration says.
 
@@ -211,6 +222,7 @@ def make_objective(
         generators (callable): Gives the generator of the part of that name.
         train (bool): Whether it is to be trained with; else it has neither signals of the training facts nor a lesson
             for the agent, and only tells what the agent would choose. (default: :obj:`True`)
+        team (Team): The processes that share the run. (default: this one alone)
     """
     device = ensemble.available.device
     index = NeighborIndex(data, config.neighbors, config.top_k)
@@ -219,11 +231,15 @@ def make_objective(
     top_k = config.candidate_top_k if config.candidates == "topk" else 0
     if train:
         folds = sampler.fold[: sampler.num_facts // 2]
-        facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds)
+        world = team.batches
+        facts = QuerySampler(data, batch_size=256, max_facts=None, shuffle=False, folds=folds, share=team.share)
         budget = config.student_fit.workspace_bytes
-        signals = fact_signals(ensemble, facts, index, temperature, bool(ensemble.fold_teachers), budget, top_k)
-        lesson = make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out"))
-    return DistillationObjective(
+        if config.signals == "all":
+            folded = bool(ensemble.fold_teachers)
+            signals = fact_signals(ensemble, facts, index, temperature, folded, budget, top_k, world)
+        lesson = make_lesson(config, data, ensemble, agent, index, temperature, generators("held_out"), world)
+    kind = DistillationObjective if team.entities.size == 1 else ShardedDistillationObjective
+    return kind(
         student,
         ensemble,
         sampler,
@@ -245,6 +261,7 @@ def make_objective(
         relation_prediction=config.student_fit.relation_prediction,
         dtype=DTYPES[config.student_fit.dtype],
         workspace_bytes=config.student_fit.workspace_bytes,
-        candidates=make_candidates(config, data, generators("candidates")),
+        candidates=make_candidates(config, data, generators("candidates"), team),
         top_k=top_k,
+        world=team.batches,
     )

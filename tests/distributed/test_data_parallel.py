@@ -1,0 +1,81 @@
+"""Processes that share batches do what one process does."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+torchrun, worker = load("launch").torchrun, load("worker")
+
+VARIANTS = {
+    "default": {"teacher_dropout": 0.5, "student_dropout": 0.2, "cache": "none"},
+    "parts": {"student_fit": {**worker.FIT, "workspace_bytes": 1 << 17, "n3": 0.01}, "selection_per": "query"},
+    "training facts": {"reward_facts": "train", "reward": "rank", "crossfit": 2, "neighbors": "none"},
+    "few candidates": {"candidates": "topk", "num_candidates": 30, "candidate_top_k": 3, "selection": "random"},
+    "entities dealt out": {"distributed": "entity", "teacher_dropout": 0.5, "student_dropout": 0.2},
+    "lookahead": {"reward": "lookahead", "policy": "categorical", "unlabelled": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def one():
+    return {name: worker.train(options)[1] for name, options in VARIANTS.items()}
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_losses_and_ranks_are_those_of_one_process(tmp_path, one, processes):
+    done = torchrun(processes, "worker.py", "variants", tmp_path, json.dumps(VARIANTS))
+    assert done.returncode == 0, done.stderr
+    for name, expected in one.items():
+        found = [json.loads((tmp_path / f"{name}.{processes}.{r}.json").read_text()) for r in range(processes)]
+        assert all(other == found[0] for other in found[1:]), name  # to the last bit
+        assert 12 * len(expected["history"]) >= 50  # batches of an epoch, epochs of all phases
+        for record, other in zip(expected["history"], found[0]["history"], strict=True):
+            assert record.keys() == other.keys()
+            for key, value in record.items():
+                if isinstance(value, str):
+                    assert value == other[key]
+                elif key in ("loss", "ce", "kd", "kd_unlabelled"):
+                    assert other[key] == pytest.approx(value, rel=1e-4, abs=1e-6), (name, record["phase"], key)
+                elif key == "val_mrr" or key.startswith("select/"):
+                    # Rounding may flip a lot that is drawn or two scores that are all but tied.
+                    close = 1e-4 if name == "default" else 2e-3
+                    assert other[key] == pytest.approx(value, rel=close, abs=1e-6), (name, record["phase"], key)
+                else:  # of the agent; near zero
+                    assert other[key] == pytest.approx(value, rel=1e-2, abs=1e-3), (name, record["phase"], key)
+        ranks, wanted = (torch.tensor(x["ranks"]) for x in (found[0], expected))
+        if name == "default":
+            assert torch.equal(ranks, wanted)
+        assert float((1 / ranks).mean()) == pytest.approx(float((1 / wanted).mean()), rel=1e-3), name
+        assert found[0]["drawn"] == expected["drawn"], name  # generators stay alike
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["data", "entity"])
+@pytest.mark.parametrize("again", [3, 1])
+def test_a_killed_process_ends_the_job_and_any_number_of_processes_goes_on(tmp_path, first, again):
+    expected = worker.train({})[0]
+    killed = torchrun(2, "worker.py", "kept", tmp_path, json.dumps({"kill": True, "distributed": first}), timeout=300)
+    assert killed.returncode != 0
+    assert "SIGKILL" in killed.stderr
+    assert "WorkerError: rank 0 of 2: expected an answer of every process" in killed.stderr
+    done = torchrun(again, "worker.py", "kept", tmp_path, "{}", timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "kept.json").read_text())
+    assert found["mrr"] == pytest.approx(expected.evaluate(worker.graph()).mrr, rel=1e-4)
+    assert [record["loss"] for record in found["history"]] == pytest.approx(
+        [record["loss"] for record in expected.history], rel=1e-4
+    )
+    assert (tmp_path / "saved" / "manifest.json").is_file()

@@ -1,0 +1,204 @@
+"""Teachers whose entities are dealt out over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.distributed import Shard
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.loss import sharded_softmax_
+from torch_geometric_dsom.nn import ShardedScorer, product
+from torch_geometric_dsom.sampler import ALL, Candidates, ShardCandidates, TeacherSignals, log_of
+from torch_geometric_dsom.trainer.ensemble import Ensemble
+
+
+class ShardedEnsemble(Ensemble):
+    """An ensemble of which each process has the entities of one shard, and values of these alone.
+
+    Teachers are frozen, so the log-sum-exps of their logits are kept for training queries once they are known: soft
+    labels then cost no message but the look-up of the query entities.
+
+    Args:
+        teachers (list[ShardedScorer]): Frozen scorers, :math:`K` of them, of one shard.
+        available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool, all entities.
+        fold_teachers (list[list], optional): For each fold the :math:`K` teachers that did not see its facts.
+        dtype (torch.dtype, optional): In which their products are computed; as they are if :obj:`None`.
+
+    Raises:
+        ConfigError: If a teacher is not sharded.
+    """
+
+    def __init__(
+        self,
+        teachers: Sequence[TailScorer],
+        available: Tensor,
+        fold_teachers: Sequence[Sequence[TailScorer]] = (),
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        for teacher in (*teachers, *(one for part in fold_teachers for one in part)):
+            if not isinstance(teacher, ShardedScorer):
+                raise ConfigError(f"teachers: expected sharded scorers, got {type(teacher).__name__}")
+        super().__init__(teachers, available, fold_teachers, dtype)
+        assert isinstance(teachers[0], ShardedScorer)
+        self.shard: Shard = teachers[0].shard
+        self.everyone = ShardCandidates(self.shard)
+        self._keys = torch.empty(0, dtype=torch.long)
+        self._norms = torch.empty(0, len(teachers))
+
+    @property
+    def num_columns(self) -> int:
+        """As many as any process has entities, so that all cut batches into as many parts."""
+        return self.shard.most
+
+    def remember(self, keys: Tensor) -> None:
+        """Makes room for the log-sum-exps of some queries.
+
+        Args:
+            keys (Tensor): Their numbers, see :meth:`key`, ``[P]`` int64.
+        """
+        self._keys = keys.unique()
+        self._norms = torch.full((self._keys.numel(), self.num_teachers), torch.nan)
+
+    @torch.no_grad()
+    def ask(
+        self,
+        head: Tensor,
+        relation: Tensor,
+        fold: Tensor | None = None,
+        use: str | None = None,
+        candidates: Candidates = ALL,
+    ) -> Tensor:
+        """Logits of this process's entities, see :meth:`Ensemble.ask`; one message for all query entities."""
+        entity, device = candidates.entity, self.available.device
+        columns = self.shard.size if entity is None else entity.numel()
+        shape, like = (self.num_teachers, head.numel(), columns), torch.empty(0, device=device)
+        slabs = torch.empty(shape, device=device) if use is None else self.memory.room(use, shape, like)
+        out = slabs.transpose(0, 1)
+        head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
+        if fold is None or not self.fold_teachers:
+            self._ask_all(self.teachers, head, relation, entity, list(slabs))
+            return out
+        for number, teachers in enumerate(self.fold_teachers):
+            rows = (fold == number).nonzero().flatten().to(device)
+            if rows.numel() > 0:
+                parts = [slabs.new_empty(rows.numel(), columns) for _ in teachers]
+                self._ask_all(teachers, head[rows], relation[rows], entity, parts)
+                for slab, part in zip(slabs, parts, strict=True):
+                    slab.index_copy_(0, rows, part)
+        return out
+
+    def _ask_all(
+        self,
+        teachers: Sequence[TailScorer],
+        head: Tensor,
+        relation: Tensor,
+        entity: Tensor | None,
+        out: list[Tensor],
+    ) -> None:
+        scorers = [teacher for teacher in teachers if isinstance(teacher, ShardedScorer)]
+        unique, place = head.unique(return_inverse=True)
+        mine, row = self.shard.local(unique)
+        tables = [teacher.entity_table() for teacher in scorers]
+        vectors = torch.cat([table.index_select(0, row) for table in tables], dim=-1) * mine.unsqueeze(-1)
+        parts = self.shard.world.sum_(vectors).split([table.size(1) for table in tables], dim=-1)
+        for teacher, table, part, slab in zip(scorers, tables, parts, out, strict=True):
+            kinds = teacher.relation_table().index_select(0, relation)
+            query = teacher.interaction.query(part.index_select(0, place), kinds)
+            table = table if entity is None else table[entity]
+            if teacher.interaction.is_product:
+                product(query, table.T, self.dtype, out=slab)
+            else:
+                slab.copy_(teacher.score(query, table))
+
+    @torch.no_grad()
+    def soften(
+        self,
+        head: Tensor,
+        relation: Tensor,
+        temperature: float,
+        fold: Tensor | None = None,
+        use: str = "facts",
+        candidates: Candidates = ALL,
+    ) -> Tensor:
+        """Softened distributions over all entities, those of this process, see :meth:`Ensemble.soften`."""
+        logits = candidates.weigh_(self.ask(head, relation, fold, use, candidates), temperature)
+        if candidates.entity is not None or self._keys.numel() == 0:
+            return self.softened_(logits, temperature)
+        key = self.key(head, relation, fold)
+        slot = torch.searchsorted(self._keys, key).clamp_max(self._keys.numel() - 1)
+        kept = self._keys[slot] == key
+        norms = self._norms[slot].masked_fill(~kept.unsqueeze(-1), torch.nan)
+        if not bool(norms.isnan().any()):
+            return self._softened(logits, temperature, norms.to(logits.device))[0]
+        prob, norms = self._softened(logits, temperature)
+        self._norms[slot[kept]] = norms[kept.to(norms.device)].to(self._norms.device)
+        return prob
+
+    def softened_(self, teacher_logits: Tensor, temperature: float) -> Tensor:  # type: ignore[override]
+        """Softens logits ``[Q, K, size]`` in their memory."""
+        return self._softened(teacher_logits, temperature)[0]
+
+    def _softened(self, logits: Tensor, temperature: float, norms: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        slabs = logits.transpose(0, 1)  # what one teacher says lies together
+        slabs = slabs if temperature == 1.0 else slabs.div_(temperature)
+        norm = None if norms is None else norms.T
+        return logits, sharded_softmax_(slabs, self.shard, norm)[1].T
+
+    def favourites(self, prob: Tensor, head: Tensor, candidates: Candidates = ALL) -> Tensor:
+        """The answers of any process that the teachers together find most likely, ``[Q]``."""
+        best = candidates.each_(self.mean_prob(prob, head)).max(dim=-1)
+        names = self._among(candidates).names(best.indices)
+        each = self.shard.world.stack(torch.stack([best.values.double(), names.double()]))  # [size, 2, Q]
+        first = each[:, 0].argmax(dim=0)
+        return each[:, 1].gather(0, first.unsqueeze(0)).squeeze(0).long()
+
+    def likely(self, prob: Tensor, head: Tensor, k: int) -> Tensor:
+        """The answers of this process that the teachers find most likely, ``[Q, k]``."""
+        found = super().likely(prob, head, k) + self.shard.start
+        missing = min(k, self.shard.most) - found.size(1)  # all processes give as many
+        return found if missing <= 0 else torch.cat([found, found[:, :1].expand(-1, missing)], dim=-1)
+
+    def signals(
+        self, prob: Tensor, row: Tensor, entity: Tensor, groups: GroupRows, candidates: Candidates = ALL
+    ) -> TeacherSignals:
+        """What the agent sees of the teachers about an answer of each fact: a sum, a maximum, a sum."""
+        world, (mine, column) = self.shard.world, self._among(candidates).columns(entity)
+        gold = self._pick(prob, row, mine, column)
+        top = world.max_(torch.stack([part.amax(dim=-1) for part in prob.unbind(dim=1)], dim=-1))
+        columns = []
+        for k, part in enumerate(prob.unbind(dim=1)):
+            values, value = part[row], gold[:, k].unsqueeze(-1)
+            mass = scatter(part[groups.row, groups.entity], groups.row, dim_size=part.size(0))
+            above, not_below = (values > value).sum(dim=-1).to(value), (values >= value).sum(dim=-1).to(value)
+            # The answer's own probability is the same number in its process: it counts itself there.
+            columns.append(torch.stack([torch.special.entr(part).sum(dim=-1)[row], mass[row], above, not_below]))
+        entropy, mass, above, not_below = world.sum_(torch.stack(columns, dim=-1))
+        return TeacherSignals(log_of(gold), 2.0 / (above + not_below + 1), entropy, top[row], mass)
+
+    def pick(self, prob: Tensor, row: Tensor, entity: Tensor, candidates: Candidates = ALL) -> Tensor:
+        """Probabilities of an answer of each fact, of any process, ``[M, K]``."""
+        return self._pick(prob, row, *self._among(candidates).columns(entity))
+
+    def _pick(self, prob: Tensor, row: Tensor, mine: Tensor, column: Tensor) -> Tensor:
+        return self.shard.world.sum_(prob[row, :, column] * mine.unsqueeze(-1))
+
+    def groups(
+        self,
+        index: NeighborIndex,
+        head: Tensor,
+        relation: Tensor,
+        target: Tensor | None,
+        prob: Tensor,
+        candidates: Candidates = ALL,
+    ) -> GroupRows:
+        """Those neighbours of queries that this process has, by column."""
+        return self._among(candidates).groups(index.rows(head, relation, target).to(prob.device))
+
+    def _among(self, candidates: Candidates) -> ShardCandidates:
+        return candidates if isinstance(candidates, ShardCandidates) else self.everyone
