@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full lint docs notebook results bench bench-check clean
+.PHONY: install demo test test-full lint docs notebook results bench bench-check reliability clean
 
 install: $(STAMP)
 
@@ -47,6 +47,9 @@ bench: install
 
 bench-check: install
 	$(BIN)/python benchmarks/speed/run.py --check
+
+reliability: install
+	$(BIN)/python benchmarks/reliability/run.py
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info

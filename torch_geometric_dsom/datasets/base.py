@@ -13,6 +13,7 @@ from typing import Any
 from torch_geometric.data import Data, InMemoryDataset
 
 from torch_geometric_dsom.datasets.features import attach_features
+from torch_geometric_dsom.datasets.root_lock import root_lock
 from torch_geometric_dsom.datasets.storage import load_data, save_data
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.version import __version__
@@ -50,7 +51,7 @@ class MMKGDataset(InMemoryDataset):
 
     The processed graph is one file without pickle, written whole or not at all. A file that is damaged, of another
     version of the package or of another ``pre_transform`` is made anew; where it cannot be written, the graph stays in
-    memory, with a warning.
+    memory, with a warning. Where another process makes the same graph, it is waited for.
 
     Args:
         root (str or Path, optional): Folder of the data set. (default: :func:`default_root`)
@@ -141,6 +142,13 @@ class MMKGDataset(InMemoryDataset):
         kept = None if self.force_reload or nameless else load_data(path, key)
         if kept is not None:
             return kept
+        with root_lock(path.parent):
+            # Whoever was there before us may have made it.
+            kept = None if self.force_reload or nameless else load_data(path, key)
+            return self._make(path, key) if kept is None else kept
+
+    def _make(self, path: Path, key: str) -> Data:
+        """Makes the graph and keeps it."""
         data: Any = self.build()
         for modality, (file, ids) in self.feature_files.items():
             attach_features(data, modality, file, ids)
@@ -149,5 +157,5 @@ class MMKGDataset(InMemoryDataset):
         try:
             save_data(data, path, key)
         except (OSError, DataError) as error:
-            warnings.warn(f"{path}: could not be written, the graph stays in memory ({error})", stacklevel=3)
+            warnings.warn(f"{path}: could not be written, the graph stays in memory ({error})", stacklevel=4)
         return data

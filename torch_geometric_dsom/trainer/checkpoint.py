@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,13 +13,15 @@ from torch import Tensor
 from torch_geometric_dsom.data import Vocabulary
 from torch_geometric_dsom.errors import CheckpointError, ConfigError
 from torch_geometric_dsom.nn import EmbeddingScorer, Scorer, make_scorer
-from torch_geometric_dsom.sampler import TeacherSampler
+from torch_geometric_dsom.sampler import POLICIES, TeacherSampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.fit import FitResult
 from torch_geometric_dsom.trainer.storage import load_directory, save_directory
 
 if TYPE_CHECKING:
     from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 
+T = TypeVar("T")
 EXTRA = "_extra_state"
 STUDENT = "student"
 NAMES = ("entity_ids", "entity_labels", "relation_ids", "relation_labels")
@@ -55,6 +57,7 @@ def save(trainer: DSoMTrainer, directory: str | os.PathLike[str]) -> None:
         "agent": None if agent is None else agent.config(),
         **_names(vocabulary),
         "history": trainer.history,
+        "results": {phase: [result.best_epoch, result.best_mrr] for phase, result in trainer.results.items()},
     }
     save_directory(directory, meta, tensors)
 
@@ -69,12 +72,15 @@ def load(
     """
     meta, tensors = load_directory(directory)
     try:
-        trainer = cls(meta["seed"], DSoMConfig.from_dict(meta["config"]), device=device)
-        trainer.vocabulary = _vocabulary(meta)
-        trainer.history = meta["history"]
+        trainer = cls(_typed(meta, "seed", int), DSoMConfig.from_dict(meta["config"]), device=device)
+        trainer.vocabulary = vocabulary = _vocabulary(meta)
+        trainer.history = _typed(meta, "history", list)
+        trainer.results = {
+            phase: FitResult(epoch, mrr, [record for record in trainer.history if record["phase"] == phase])
+            for phase, (epoch, mrr) in meta.get("results", {}).items()
+        }
         for name, config in meta["models"].items():
-            model = make_scorer(config)
-            model.load_state_dict(_under(tensors, name))
+            model = _scorer(config, vocabulary, _under(tensors, name))
             model.to(trainer.device).eval()
             if name == "student":
                 trainer.student = model
@@ -83,12 +89,7 @@ def load(
             else:
                 trainer.teachers[name.removeprefix("teacher/")] = model.requires_grad_(False)
         if meta["agent"] is not None:
-            trainer.agent = TeacherSampler(**meta["agent"])
-            values = _under(tensors, "agent")
-            extra = _under(values, EXTRA)
-            trainer.agent.load_state_dict(
-                {name: value for name, value in values.items() if not name.startswith(EXTRA)} | {EXTRA: extra}
-            )
+            trainer.agent = _agent(meta["agent"], len(trainer.teachers), _under(tensors, "agent"))
     except DAMAGE as error:
         raise CheckpointError(f"{directory}: not a readable save: {error}") from error
     return trainer
@@ -124,15 +125,7 @@ def load_student(directory: str | os.PathLike[str]) -> tuple[EmbeddingScorer, Vo
     try:
         config = DSoMConfig.from_dict(meta["config"]) if meta["config"] != {} else None
         vocabulary = _vocabulary(meta)
-        sizes = len(vocabulary.entity_ids), len(vocabulary.relation_ids)
-        told = meta["models"][STUDENT]
-        if (told["num_entities"], told["num_relations"]) != sizes:
-            raise ValueError(
-                f"expected {told['num_entities']!r} entities and {told['num_relations']!r} relations with names, "
-                f"got {sizes[0]} and {sizes[1]}"
-            )
-        scorer = make_scorer(told)
-        scorer.load_state_dict(_under(tensors, STUDENT))
+        scorer = _scorer(meta["models"][STUDENT], vocabulary, _under(tensors, STUDENT))
     except DAMAGE as error:
         raise CheckpointError(f"{directory}: not a readable save: {error}") from error
     return scorer, vocabulary, config
@@ -161,6 +154,52 @@ def _vocabulary(meta: Mapping[str, Any]) -> Vocabulary:
         if len(values) != len(ids):
             raise ValueError(f"{name}: expected {len(ids)} of them, got {len(values)}")
     return Vocabulary(*names)
+
+
+def _scorer(told: Mapping[str, Any], vocabulary: Vocabulary, tensors: dict[str, Tensor]) -> EmbeddingScorer:
+    """A scorer of saved tables; sizes are compared before there is memory for them."""
+    sizes = len(vocabulary.entity_ids), len(vocabulary.relation_ids)
+    if (told["num_entities"], told["num_relations"]) != sizes:
+        raise ValueError(
+            f"expected {told['num_entities']!r} entities and {told['num_relations']!r} relations with names, "
+            f"got {sizes[0]} and {sizes[1]}"
+        )
+    with torch.device("meta"):
+        empty = make_scorer(told).state_dict()
+    for name, value in empty.items():
+        _compare(name, tensors[name], value.shape)
+    scorer = make_scorer(told)
+    scorer.load_state_dict(tensors)
+    return scorer
+
+
+def _agent(told: Mapping[str, Any], num_teachers: int, tensors: dict[str, Tensor]) -> TeacherSampler:
+    """A saved agent; sizes are compared before there is memory for them."""
+    if told["num_teachers"] != num_teachers:
+        raise ValueError(f"agent: expected {num_teachers} teachers, got {told['num_teachers']!r}")
+    extra = _under(tensors, EXTRA)
+    values = {name: value for name, value in tensors.items() if not name.startswith(EXTRA)}
+    width, logits = told["state_dim"], POLICIES[told["policy"]](num_teachers).num_logits
+    if told["hidden_dim"]:
+        width = told["hidden_dim"]
+        _compare("agent.body", values["body.weight"], (width, told["state_dim"]))
+    _compare("agent.head", values["head.weight"], (logits, width))
+    agent = TeacherSampler(**told)
+    agent.load_state_dict({**values, EXTRA: extra})
+    return agent
+
+
+def _compare(name: str, value: Tensor, shape: Sequence[int]) -> None:
+    """Refuses a tensor of another shape than the save tells."""
+    if tuple(value.shape) != tuple(shape):
+        raise ValueError(f"{name}: expected {list(shape)}, got {list(value.shape)}")
+
+
+def _typed(meta: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    value = meta[name]
+    if type(value) is not kind:
+        raise TypeError(f"{name}: expected {kind.__name__}, got {value!r:.40}")
+    return value
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

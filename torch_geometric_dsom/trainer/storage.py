@@ -23,6 +23,7 @@ from torch_geometric_dsom.version import __version__
 FORMAT = "torch_geometric_dsom/trainer"
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
+WRITERS = ("version", "torch", "python")  # whose versions are told
 PAYLOADS = {"meta": ".json", "tensors": ".safetensors"}
 OURS = tuple(f"{kind}-" for kind in (*PAYLOADS, MANIFEST))  # how names begin, but for the manifest's
 
@@ -107,6 +108,9 @@ def load_directory(directory: str | os.PathLike[str]) -> tuple[dict[str, Any], d
             raise CheckpointError(
                 f"{source / MANIFEST}: expected format version {FORMAT_VERSION}, got {manifest['format_version']!r}"
             )
+        for name in WRITERS:
+            if not isinstance(manifest[name], str):
+                raise CheckpointError(f"{source / MANIFEST}: expected a text as {name}, got {manifest[name]!r:.40}")
         paths = {kind: _whole(source, kind, manifest["files"][kind]) for kind in PAYLOADS}
         meta = json.loads(paths["meta"].read_text(encoding="utf-8"))
         return dict(meta), load_file(paths["tensors"])
