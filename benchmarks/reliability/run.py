@@ -36,7 +36,7 @@ def kill() -> dict:
 
 def fault() -> dict:
     """The tests of faults, counted."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/reliability/test_faults.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/reliability/test_faults.py"]
     shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout
     return {"outcome": shown.strip().splitlines()[-1].split(" in ")[0]}
 
@@ -110,7 +110,7 @@ def _fault(found: dict) -> list[str]:
         "full disks (a small tmpfs), a read-only mount, calls of the system that fail, each region of each payload "
         "flipped, fields of the manifest removed or wrong, payloads swapped, sizes that are only told"
     )
-    return ["## Faults", "", f"{told[0].upper()}{told[1:]}: {found['outcome']}."]
+    return ["## Faults", "", f"{told[0].upper()}{told[1:]}; the tests of these: {found['outcome']}."]
 
 
 def _fuzz(found: dict) -> list[str]:
