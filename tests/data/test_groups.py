@@ -34,3 +34,11 @@ def test_expand_rows_with_empty_slices():
 def test_group_rows_as_a_mask():
     rows = GroupRows(torch.tensor([0, 2]), torch.tensor([1, 0]), 3)
     assert rows.dense(2).tolist() == [[False, True], [False, False], [True, False]]
+
+
+def test_split_by_runs_of_rows():
+    groups = GroupRows(torch.tensor([4, 0, 2, 0, 4]), torch.tensor([7, 1, 3, 2, 5]), 6)
+    parts = groups.split([slice(0, 1), slice(1, 4), slice(4, 6)])
+    assert [part.num_rows for part in parts] == [1, 3, 2]
+    assert torch.equal(torch.cat([part.dense(8) for part in parts]), groups.dense(8))
+    assert torch.equal(groups.split([slice(0, 6)])[0].dense(8), groups.dense(8))

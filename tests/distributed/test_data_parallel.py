@@ -52,7 +52,8 @@ def test_losses_and_ranks_are_those_of_one_process(tmp_path, one, processes):
                 elif key == "val_mrr" or key.startswith("select/"):
                     # Rounding may flip a lot that is drawn or two scores that are all but tied.
                     close = 1e-4 if name == "default" else 2e-3
-                    assert other[key] == pytest.approx(value, rel=close, abs=1e-6), (name, record["phase"], key)
+                    few = 3e-3 if close > 1e-4 and key != "val_mrr" else 1e-6  # of 1,200 facts, those of two queries
+                    assert other[key] == pytest.approx(value, rel=close, abs=few), (name, record["phase"], key)
                 else:  # of the agent; near zero
                     assert other[key] == pytest.approx(value, rel=1e-2, abs=1e-3), (name, record["phase"], key)
         ranks, wanted = (torch.tensor(x["ranks"]) for x in (found[0], expected))

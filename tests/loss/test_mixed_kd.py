@@ -133,16 +133,46 @@ def test_the_students_view_is_its_sums():
     assert isinstance(labels, SoftLabels)
     assert isinstance(view, StudentView)
     prob = teachers.softmax(-1).transpose(0, 1)
-    shifted = (student - student.amax(-1, keepdim=True)).unsqueeze(1)
+    shifted = student.log_softmax(-1).unsqueeze(1)
     assert torch.allclose(view.near, (prob * shifted * mask.unsqueeze(1)).sum(-1))
     assert torch.allclose(view.rest, (prob * shifted * ~mask.unsqueeze(1)).sum(-1))
     assert torch.allclose(view.prob(), student.softmax(-1))
     assert torch.allclose(
         view.log_prob(torch.tensor([2, 0]), torch.tensor([1, 3])), student.log_softmax(-1)[[2, 0], [1, 3]]
     )
-    assert torch.allclose(view.log_all, shifted[:, 0].logsumexp(-1))
-    assert torch.allclose(view.log_near[1:], shifted[1:, 0].masked_fill(~mask[1:], -torch.inf).logsumexp(-1))
-    assert torch.allclose(view.log_rest[2:], shifted[2:, 0].masked_fill(mask[2:], -torch.inf).logsumexp(-1))
+    assert torch.allclose(view.log_all, student.logsumexp(-1))
+    assert torch.allclose(view.log_near[1:], student[1:].masked_fill(~mask[1:], -torch.inf).logsumexp(-1))
+    assert torch.allclose(view.log_rest[2:], student[2:].masked_fill(mask[2:], -torch.inf).logsumexp(-1))
+
+
+@pytest.mark.parametrize("omega", [None, 0.4])
+def test_a_factor_that_is_left_in_and_memory_for_the_gradient_change_nothing(omega):
+    student, teachers, mask, row, action = batch(7)
+    groups, mixture = GroupRows(*mask.nonzero(as_tuple=True), 4), mixture_weights(action.double())
+    prob = (teachers / 2.0).softmax(-1).transpose(0, 1)
+    found = []
+    for factor in (1.0, 1024.0):
+        labels = part_labels(factor * prob, groups, 2.0, factor)
+        view = view_student(student.detach().clone(), labels)
+        weights = mixed_kd_weights(labels, row, mixture, omega=omega)
+        logits = labels.mixture_logits(row, mixture)
+        value, dot = mixed_kd_loss(view, labels, row, weights), labels.dot(student.detach())
+        gradient = mixed_kd_gradient_(view, labels, row, weights, out=view.logits if factor > 1 else None)
+        assert (gradient is view.logits) == (factor > 1)
+        found.append((value, gradient, logits, dot))
+    assert all(torch.allclose(a, b, rtol=1e-12, atol=1e-14) for a, b in zip(*found, strict=True))
+
+
+def test_an_offset_of_the_logits_does_not_matter_where_soft_labels_are_rounded():
+    student, teachers, mask, row, action = batch(8)
+    groups, mixture = GroupRows(*mask.nonzero(as_tuple=True), 4), mixture_weights(action.double())
+    rounded = teachers.softmax(-1).transpose(0, 1).half().double()  # does not sum to one
+    values = []
+    for offset in (0.0, -1e4):
+        labels = part_labels(rounded.clone(), groups)
+        view = view_student(student.detach() + offset, labels)
+        values.append(mixed_kd_loss(view, labels, row, mixed_kd_weights(labels, row, mixture)))
+    assert torch.allclose(*values, rtol=1e-9)
 
 
 def test_no_fact_is_zero():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torch_geometric_dsom.nn import fast_matmul
+from torch_geometric_dsom.nn import fast_matmul, product
 from torch_geometric_dsom.nn.precision import medium_is_exact
 
 
@@ -37,3 +37,10 @@ def test_the_check_is_made_once_and_leaves_the_setting():
     before = torch.get_float32_matmul_precision()
     assert medium_is_exact() is medium_is_exact()
     assert torch.get_float32_matmul_precision() == before
+
+
+def test_a_product_may_stay_narrow():
+    a, b = torch.rand(3, 4), torch.rand(4, 5)
+    out = torch.empty(3, 5, dtype=torch.bfloat16)
+    assert product(a, b, torch.bfloat16, out=out) is out
+    assert torch.equal(out, a.bfloat16() @ b.bfloat16())

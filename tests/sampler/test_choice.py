@@ -36,3 +36,11 @@ def test_rows_repeat():
 
 def test_mixture_weights_of_weights():
     assert mixture_weights(torch.tensor([[2.0, 6.0], [0.0, 0.0]])).tolist() == [[0.25, 0.75], [0.0, 0.0]]
+
+
+def test_choices_of_batches_one_after_the_other():
+    shares = torch.tensor([[3.0, 9.0, 1.0], [1.0, 1.0, 1.0]])
+    for parts in ([make()], [make(), make()], [make(shares), make(shares)]):
+        whole = TeacherChoice.cat(parts)
+        assert torch.equal(whole.mixture, torch.cat([part.mixture for part in parts]))
+        assert len(whole.state) == len(whole.log_prob) == len(whole.available) == 2 * len(parts)

@@ -155,3 +155,17 @@ def test_processes_get_as_many_parts_each():
     assert [part.around for part in cut[0]] == [Around(), Around((0, 2), (0, 2))]
     assert [part.around for part in cut[1]] == [Around((3, 0), (3, 0)), Around()]
     assert sum(part.weight for parts in cut for part in parts) == pytest.approx(1.0)
+
+
+def test_parts_of_facts_in_any_order():
+    batch = next(iter(QuerySampler(FACTS, 3, batch_size=17)))
+    mixed = torch.randperm(batch.row.numel(), generator=torch.Generator().manual_seed(1))
+    other = batch._replace(row=batch.row[mixed], target=batch.target[mixed], fact=batch.fact[mixed])
+    assert (other.in_order().row.diff() >= 0).all()
+    assert batch.in_order() is batch
+    for (rows, part), (same, expected) in zip(other.parts(4), batch.parts(4), strict=True):
+        assert rows == same
+        assert sorted(zip(part.row.tolist(), part.fact.tolist(), strict=True)) == sorted(
+            zip(expected.row.tolist(), expected.fact.tolist(), strict=True)
+        )
+        assert torch.equal(batch.target[torch.cat([(batch.fact == f).nonzero()[0] for f in part.fact])], part.target)

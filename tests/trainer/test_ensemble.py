@@ -5,8 +5,8 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import NeighborIndex
 from torch_geometric_dsom.nn import ComplEx, TransE
-from torch_geometric_dsom.sampler import QuerySampler, random_folds
-from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.sampler import QuerySampler, TeacherSignals, random_folds
+from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
 N, R, K = 7, 2, 3
@@ -127,3 +127,12 @@ def test_signals_of_facts_stand_in_the_order_of_their_numbers(crossfit):
         for k, teacher in enumerate(teachers):
             log_prob = teacher.score_tails(torch.tensor([head]), torch.tensor([relation])).log_softmax(dim=-1)[0]
             assert found.gold[number, k] == pytest.approx(float(log_prob[tail]), rel=1e-4, abs=1e-5)
+
+
+def test_a_run_of_facts_is_no_copy():
+    values = [torch.rand(5, 2) for _ in range(6)]
+    facts = FactSignals(TeacherSignals(*values[:5]), torch.arange(5), values[5], torch.arange(10).view(5, 2))
+    part, rows = facts.part(slice(1, 4)), facts.rows(torch.tensor([1, 2, 3]))
+    assert all(torch.equal(a, b) for a, b in zip(part.teachers, rows.teachers, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(part[1:], rows[1:], strict=True))
+    assert part.gold.data_ptr() == facts.gold[1:].data_ptr()

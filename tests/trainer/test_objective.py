@@ -17,6 +17,7 @@ from torch_geometric_dsom.sampler import (
     QuerySampler,
     SelectionState,
     StaticSampler,
+    TeacherSampler,
     UnlabelledSampler,
     combine_logits,
     influence_reward,
@@ -26,6 +27,7 @@ from torch_geometric_dsom.sampler import (
     teacher_signals,
 )
 from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective
+from torch_geometric_dsom.trainer import ensemble as ensemble_module
 from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
 from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson
 
@@ -109,34 +111,47 @@ def test_gradient_equals_the_plain_losses_fact_by_fact(small_graph, kind, form):
 
 
 @pytest.mark.parametrize("kind", ["head", "answers", "target", "topk"])
-@pytest.mark.parametrize("rows", [1, 5])
-def test_a_batch_in_parts_costs_what_it_costs_at_once(small_graph, kind, rows):
+@pytest.mark.parametrize("rows", [1, 5, 32])
+@pytest.mark.parametrize("loss", [NeighborDecoupledKDLoss(0.7, 1.3), ListwiseKDLoss(temperature=2.0, k=4)])
+def test_a_batch_in_parts_costs_what_it_costs_at_once(small_graph, kind, rows, loss, monkeypatch):
     """Every choice, every signal, the value and the gradient; unlabelled queries with them."""
     found = []
     for size in (32, rows):
-        objective, _, batch = build(small_graph, kind, unlabelled=True, gamma=0.5, n3=0.1)
+        monkeypatch.setattr(ensemble_module, "CACHED_BYTES", (1 << 20) if not found else 3 * 6 * 60 * 4)
+        objective, _, batch = build(small_graph, kind, unlabelled=True, gamma=0.5, n3=0.1, loss=loss)
         objective.agent = StaticSampler(3)  # what is drawn would depend on the order of drawing
         objective.unlabelled_agent = objective.agent
         objective.lesson = None
         objective.workspace_bytes = size * objective.slabs * 60 * 4
-        loss, logs = objective(batch, epoch=4)
-        found.append((loss, torch.autograd.grad(loss, (objective.model.entity, objective.model.relation)), logs))
+        value, logs = objective(batch, epoch=4)
+        found.append((value, torch.autograd.grad(value, (objective.model.entity, objective.model.relation)), logs))
         largest = max(len(part.head) for _, part in objective.parts(objective.scores(batch), batch))
-        assert largest == size
+        assert size // 2 < largest <= size
     (whole, at_once, logs), (parts, bit_by_bit, others) = found
     assert parts.item() == pytest.approx(whole.item(), rel=1e-5)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(at_once, bit_by_bit, strict=True))
     assert {k: float(v) for k, v in logs.items()} == pytest.approx({k: float(v) for k, v in others.items()}, rel=1e-4)
 
 
-def test_an_agent_learns_from_every_part(small_graph):
-    objective, agent, batch = build(small_graph)
-    rewarded = []
-    agent.update = lambda choice, reward: rewarded.append(reward) or {}
-    objective.workspace_bytes = 8 * objective.slabs * 60 * 4
-    objective(batch, epoch=1)
-    assert sum(len(part) for part in rewarded) == batch.target.numel()
-    assert len(rewarded) == 4
+@pytest.mark.parametrize("reward", ["margin", "influence", "rank", "lookahead"])
+@pytest.mark.parametrize("options", [{"gradient": "exact"}, {"policy": "categorical"}, {"per_query": True}])
+def test_an_agent_learns_once_a_batch_whatever_its_parts_and_pieces(small_graph, reward, options, monkeypatch):
+    """The same draws, the same rewards, one update: the policy, the loss and the student's gradient are the same."""
+    found = []
+    per_query = options.pop("per_query", False)
+    for rows, piece in ((32, 32), (32, 5), (7, 3), (1, 1)):
+        on = "lookahead" if reward == "lookahead" else "train"
+        objective, _, batch = build(small_graph, reward=reward, on=on, per_query=per_query, gamma=0.5)
+        agent = TeacherSampler(3, objective.state.dim, hidden_dim=8, lr=0.1, generator=generator(), **options)
+        objective.agent = objective.unlabelled_agent = objective.lesson.agent = agent
+        objective.workspace_bytes = rows * objective.slabs * 60 * 4
+        monkeypatch.setattr(ensemble_module, "CACHED_BYTES", piece * (3 + 3) * 60 * 4)
+        loss, logs = objective(batch, epoch=4)
+        gradient = torch.autograd.grad(loss, objective.model.entity)[0]
+        assert agent.num_updates == 1
+        found.append((loss, gradient, *(value.detach() for value in agent.parameters()), logs["reward"]))
+    for other in found[1:]:
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["head", "answers", "target", "none", "topk"])

@@ -78,3 +78,14 @@ def test_no_room_at_all(tmp_path):
     cache = SoftLabelCache(torch.arange(3), K, N, max_bytes=1, folder=tmp_path)
     assert cache.num_bytes == 0
     assert cache.slots(torch.arange(3)).tolist() == [-1] * 3
+
+
+@pytest.mark.parametrize("top_k", [0, 2])
+def test_a_factor_may_be_left_in(top_k):
+    cache = SoftLabelCache(torch.arange(3), num_teachers=2, num_entities=5, max_bytes=1 << 12, top_k=top_k)
+    prob = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    cache.write(torch.arange(3), prob)
+    whole = cache.read(torch.tensor([2, 0]), torch.empty(2, 2, 5))
+    assert torch.allclose(cache.read_times(torch.tensor([2, 0]), torch.empty(2, 2, 5)), cache.factor * whole)
+    assert cache.factor == (1.0 if top_k else 1024.0)
+    assert cache.is_stored(torch.tensor([1, -1])).tolist() == [True, False]

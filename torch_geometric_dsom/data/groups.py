@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,22 @@ class GroupRows(NamedTuple):
         start = count.cumsum(0) - count
         row, position = expand_rows(start[rows], count[rows])
         return GroupRows(row, self.entity[order[position]], rows.numel())
+
+    def split(self, parts: Sequence[slice]) -> list[GroupRows]:
+        """The groups of runs of rows, one run after the other.
+
+        Args:
+            parts (list[slice]): The runs; the next begins where one ends, the last ends with the rows.
+        """
+        row, entity = self.row, self.entity
+        if not bool((row[1:] >= row[:-1]).all()):
+            order = row.argsort(stable=True)
+            row, entity = row[order], entity[order]
+        ends = torch.searchsorted(row, torch.tensor([part.stop for part in parts], device=row.device)).tolist()
+        return [
+            GroupRows(row[first:last] - part.start, entity[first:last], part.stop - part.start)
+            for part, first, last in zip(parts, [0, *ends], ends, strict=False)
+        ]
 
     def to(self, device: torch.device | str) -> GroupRows:
         """The same groups on another device."""

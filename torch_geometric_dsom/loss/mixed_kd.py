@@ -17,13 +17,14 @@ class SoftLabels(NamedTuple):
     """Distributions of :math:`K` frozen teachers over the answers to :math:`Q` queries, parted by neighbour groups.
 
     Args:
-        rest (Tensor): Probabilities outside the group, zero inside, ``[Q, K, N]``; quickest where the values of a
-            teacher lie together.
+        rest (Tensor): Probabilities outside the group times :obj:`factor`, zero inside, ``[Q, K, N]``; quickest where
+            the values of a teacher lie together.
         near (Tensor): Probabilities of the pairs of :obj:`groups`, ``[nnz, K]``.
         rest_mass (Tensor): Mass outside the group, ``[Q, K]``.
         groups (GroupRows): Neighbour group of each query.
         temperature (float): Temperature of the distributions.
         near_mass (Tensor, optional): Mass inside the group, ``[Q, K]``; the sum of :obj:`near` if :obj:`None`.
+        factor (float): What :obj:`rest` is times too large. (default: :obj:`1.0`)
     """
 
     rest: Tensor
@@ -32,6 +33,7 @@ class SoftLabels(NamedTuple):
     groups: GroupRows
     temperature: float
     near_mass: Tensor | None = None
+    factor: float = 1.0
 
     def dot(self, values: Tensor) -> Tensor:
         """Expectation of values under each teacher, ``[Q, N]`` to ``[Q, K]``."""
@@ -49,8 +51,8 @@ class SoftLabels(NamedTuple):
             Tensor: ``[M, N]``.
         """
         prob = self.rest.clone()
-        prob[self.groups.row, :, self.groups.entity] = self.near
-        mixed = torch.bmm(mixture.unsqueeze(1), prob[row]).squeeze(1)
+        prob[self.groups.row, :, self.groups.entity] = self.near * self.factor
+        mixed = torch.bmm(mixture.unsqueeze(1) / self.factor, prob[row]).squeeze(1)
         logits = self.temperature * mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log()
         return logits.masked_fill((mixture == 0).all(dim=-1, keepdim=True), 0.0)
 
@@ -73,30 +75,31 @@ def soft_labels(teacher_logits: Tensor, groups: GroupRows, temperature: float = 
 
 
 @torch.no_grad()
-def part_labels(prob: Tensor, groups: GroupRows, temperature: float = 1.0) -> SoftLabels:
+def part_labels(prob: Tensor, groups: GroupRows, temperature: float = 1.0, factor: float = 1.0) -> SoftLabels:
     """Parts distributions of teachers that are softened already.
 
     Args:
-        prob (Tensor): ``[Q, K, N]``; overwritten.
+        prob (Tensor): The distributions times :obj:`factor`, ``[Q, K, N]``; overwritten.
         groups (GroupRows): Neighbour group of each query, :math:`Q` rows.
         temperature (float): Temperature that they were softened with. (default: :obj:`1.0`)
+        factor (float): A pass over all of them is saved where a factor is left in. (default: :obj:`1.0`)
 
     Returns:
         SoftLabels: What :func:`mixed_kd_loss` distils.
     """
-    near = prob[groups.row, :, groups.entity]
+    near = prob[groups.row, :, groups.entity] / factor
     prob[groups.row, :, groups.entity] = 0.0
-    return SoftLabels(prob, near, prob.sum(dim=-1), groups, temperature)
+    return SoftLabels(prob, near, prob.sum(dim=-1) / factor, groups, temperature, factor=factor)
 
 
 class StudentView(NamedTuple):
     """What loss, gradient and agent need of the student: its logits and a few sums over them.
 
     Args:
-        logits (Tensor): Logits over temperature, shifted by the row maximum, ``[Q, N]``.
+        logits (Tensor): Logits over temperature, ``[Q, N]``.
         outside (Tensor): Softmax over the entities outside the group, zero inside, ``[Q, N]``.
         pairs (Tensor): Logits of the pairs of the groups, ``[nnz]``.
-        near (Tensor): Sum over the group of teacher probability times student logit, ``[Q, K]``.
+        near (Tensor): Sum over the group of teacher probability times student log-probability, ``[Q, K]``.
         rest (Tensor): The same outside the group, ``[Q, K]``.
         log_all (Tensor): Log-sum-exp of all logits, ``[Q]``.
         log_near (Tensor): Log-sum-exp of the logits inside the group, ``[Q]``; 0 where there are none.
@@ -135,10 +138,11 @@ def view_student(student_logits: Tensor, labels: SoftLabels, room: Tensor | None
     s = student_logits
     if labels.temperature != 1.0:
         s.div_(labels.temperature)
-    s.sub_(s.amax(dim=-1, keepdim=True))
     room = torch.empty_like(s) if room is None else room
     near, rest = _expectations(s, labels, room)
     of = part_logits(s, labels.groups, room)
+    near -= of.log_all.unsqueeze(-1) * _near_mass(labels)
+    rest -= of.log_all.unsqueeze(-1) * labels.rest_mass
     return StudentView(s, room, of.pairs, near, rest, of.log_all, of.log_near, of.log_rest, of.whole)
 
 
@@ -149,7 +153,7 @@ def _expectations(values: Tensor, labels: SoftLabels, room: Tensor | None = None
     near = scatter(at_pairs, groups.row, dim_size=groups.num_rows)
     room = torch.empty_like(values) if room is None else room
     rest = [torch.mul(part, values, out=room).sum(dim=-1) for part in labels.rest.unbind(dim=1)]
-    return near, torch.stack(rest, dim=-1)
+    return near, torch.stack(rest, dim=-1) / labels.factor
 
 
 class Weights(NamedTuple):
@@ -157,7 +161,8 @@ class Weights(NamedTuple):
 
     With :math:`L, L_N, L_O` the log-sum-exps of the student over everything, the group and the rest, and
     :math:`E_{N,k}, E_{O,k}` the sums of teacher probability times student logit, the loss of a fact is
-    :math:`a L + b L_O + c L_N - \sum_k (u_k E_{N,k} + v_k E_{O,k})`.
+    :math:`a L + b L_O + c L_N - \sum_k (u_k E_{N,k} + v_k E_{O,k})`. With logits from which :math:`L` is taken, log
+    probabilities, it is the same, and the first term vanishes.
     """
 
     all: Tensor
@@ -249,8 +254,8 @@ def mixed_kd_loss(student: StudentView, labels: SoftLabels, row: Tensor, weights
     Returns:
         Tensor: A scalar, without a graph.
     """
-    loss = weights.all * student.log_all[row] + weights.rest * student.log_rest[row]
-    loss = loss + weights.near * student.log_near[row]
+    loss = weights.rest * (student.log_rest - student.log_all)[row]
+    loss = loss + weights.near * (student.log_near - student.log_all)[row]
     loss = loss - (weights.near_teachers * student.near[row] + weights.rest_teachers * student.rest[row]).sum(dim=-1)
     return labels.temperature**2 * loss.sum() / max(loss.numel(), 1)
 
@@ -263,25 +268,28 @@ def mixed_kd_gradient_(
     weights: Weights,
     scale: float = 1.0,
     everywhere: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
-    r"""Gradient of :func:`mixed_kd_loss` with respect to the student's logits, in the memory of ``student.outside``.
+    r"""Gradient of :func:`mixed_kd_loss` with respect to the student's logits; ``student.outside`` is overwritten.
 
     Outside the groups every coefficient is a number of the row: one product with the softmax that is there already, and
     one for each teacher. Inside, it is a sparse sum, linear in the size of the groups.
 
     Args:
-        student (StudentView): From :func:`view_student`; its :obj:`outside` is overwritten.
+        student (StudentView): From :func:`view_student`.
         labels (SoftLabels): From :func:`soft_labels`.
         row (Tensor): Query of each fact, ``[M]``, int64.
         weights (Weights): From :func:`mixed_kd_weights`.
         scale (float): Factor of the gradient. (default: :obj:`1.0`)
         everywhere (Tensor, optional): Factors of the student's softmax over all entities to be added, ``[Q]``: the
             dense part of a cross-entropy's gradient at the same temperature comes for free.
+        out (Tensor, optional): Memory for the gradient, ``[Q, N]``, such as that of ``student.logits``; that of
+            ``student.outside`` if :obj:`None`.
 
     Returns:
         Tensor: ``[Q, N]``.
     """
-    groups, out = labels.groups, student.outside
+    groups, dense = labels.groups, student.outside
     scale = scale * labels.temperature / max(row.numel(), 1)
     number = groups.num_rows
     of_all, of_rest, of_near, near_teachers, rest_teachers = (
@@ -289,10 +297,12 @@ def mixed_kd_gradient_(
     )
     if everywhere is not None:
         of_all = of_all + everywhere
-    dense = of_all * (student.log_rest - student.log_all).exp() + of_rest
-    out.mul_(dense.masked_fill(student.whole, 0.0).unsqueeze(-1))
-    for part, weight in zip(labels.rest.unbind(dim=1), rest_teachers.unbind(dim=-1), strict=True):
-        out.addcmul_(part, weight.unsqueeze(-1), value=-1.0)
+    of_row = of_all * (student.log_rest - student.log_all).exp() + of_rest
+    dense.mul_(of_row.masked_fill(student.whole, 0.0).unsqueeze(-1))
+    *others, last = zip(labels.rest.unbind(dim=1), rest_teachers.unsqueeze(-1).unbind(dim=1), strict=True)
+    for part, weight in others:
+        dense.addcmul_(part, weight, value=-1.0 / labels.factor)
+    out = torch.addcmul(dense, *last, value=-1.0 / labels.factor, out=dense if out is None else out)
     pair = groups.row
     inside = of_all[pair] * (student.pairs - student.log_all[pair]).exp()
     inside += of_near[pair] * (student.pairs - student.log_near[pair]).exp()

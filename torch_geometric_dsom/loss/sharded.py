@@ -161,6 +161,8 @@ def sharded_view(
     both = torch.logaddexp(log_near, log_rest)
     log_all = torch.where(whole, log_near, torch.where(empty, log_rest, both))
     outside.div_(sum_rest.masked_fill(whole, 1.0).unsqueeze(-1))
+    near_dot -= log_all.unsqueeze(-1) * near_mass
+    rest_dot -= log_all.unsqueeze(-1) * rest_mass
     view = ShardedView(s, outside, pairs, near_dot, rest_dot, log_all, log_near, log_rest, whole)
     keys, first = _ascending(row * shard.number + entity)
     view.shard, view.keys, view.known = shard, keys, known[first]

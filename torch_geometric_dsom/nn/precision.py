@@ -46,10 +46,10 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None = None, out: Tensor 
         a (Tensor): ``[m, k]``.
         b (Tensor): ``[k, n]``.
         dtype (torch.dtype, optional): Such as ``torch.bfloat16``; that of :obj:`a` if :obj:`None`.
-        out (Tensor, optional): Memory of the dtype of :obj:`a` for the result, ``[m, n]``.
+        out (Tensor, optional): Memory for the result, ``[m, n]``, of the dtype of :obj:`a` or the other one.
 
     Returns:
-        Tensor: ``[m, n]``, of the dtype of :obj:`a`.
+        Tensor: ``[m, n]``, of the dtype of :obj:`a` or of :obj:`out`.
 
     Example:
         >>> import torch
@@ -58,6 +58,8 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None = None, out: Tensor 
     """
     if dtype is None or dtype == a.dtype:
         return torch.mm(a, b, out=out)
+    if out is not None and out.dtype == dtype:
+        return torch.mm(a.to(dtype), b.to(dtype), out=out)
     result = a.to(dtype) @ b.to(dtype)
     return result.to(a.dtype) if out is None else out.copy_(result)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
@@ -53,3 +55,14 @@ class TeacherChoice:
         """The choices of some rows, given by number; they may repeat."""
         shares = None if self.shares is None else self.shares[index]
         return TeacherChoice(self.action[index], self.log_prob[index], self.state[index], self.available[index], shares)
+
+    @staticmethod
+    def cat(parts: Sequence[TeacherChoice]) -> TeacherChoice:
+        """The choices of several batches, one after the other; either all or none of them with shares."""
+        if len(parts) == 1:
+            return parts[0]
+        action, log_prob, state, available = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("action", "log_prob", "state", "available")
+        )
+        shares = [part.shares for part in parts if part.shares is not None]
+        return TeacherChoice(action, log_prob, state, available, torch.cat(shares) if shares else None)

@@ -71,8 +71,17 @@ class QueryBatch(NamedTuple):
         around = Around(self.around.facts, self.around.facts)
         return self._replace(head=self.head[self.row], relation=self.relation[self.row], row=each, around=around)
 
+    def in_order(self) -> QueryBatch:
+        """The same facts in the order of their queries."""
+        if bool((self.row[1:] >= self.row[:-1]).all()):
+            return self
+        order = self.row.argsort(stable=True)
+        return self._replace(row=self.row[order], target=self.target[order], fact=self.fact[order])
+
     def parts(self, size: int, processes: int = 1) -> Iterator[tuple[slice, QueryBatch]]:
         """Cuts a batch into parts whose means, times their weights, add up to that of the whole.
+
+        Facts are in the order of their queries then, see :meth:`in_order`.
 
         Args:
             size (int): Queries a part at most.
@@ -87,19 +96,22 @@ class QueryBatch(NamedTuple):
         if most <= size:
             yield slice(0, number), self
             return
-        for start in range(0, most, size):
-            rows = slice(min(start, number), min(start + size, number))
-            inside = ((self.row >= rows.start) & (self.row < rows.stop)).nonzero().flatten()
-            weight = self.weight * inside.numel() / max(self.row.numel(), 1)
+        size = -(-most // -(-most // size))  # as many parts, of about one size
+        starts = range(0, most, size)
+        row, target, fact = self.in_order()[2:5]
+        bounds = [min(start, number) for start in (*starts[1:], most)]
+        ends = torch.searchsorted(row, torch.tensor(bounds, device=row.device)).tolist()
+        for start, first, last in zip(starts, [0, *ends], ends, strict=False):
+            rows, inside = slice(min(start, number), min(start + size, number)), slice(first, last)
             yield (
                 rows,
                 QueryBatch(
                     self.head[rows],
                     self.relation[rows],
-                    self.row[inside] - start,
-                    self.target[inside],
-                    self.fact[inside],
-                    weight,
+                    row[inside] - rows.start,
+                    target[inside],
+                    fact[inside],
+                    self.weight * (last - first) / max(row.numel(), 1),
                     self.around.part(start == 0, start + size >= most),
                 ),
             )

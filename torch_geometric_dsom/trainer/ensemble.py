@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.evaluation import TailScorer, score_into
-from torch_geometric_dsom.nn import EmbeddingScorer, Workspace, rows_within
+from torch_geometric_dsom.nn import EmbeddingScorer, Workspace, piece_rows
 from torch_geometric_dsom.sampler import (
     ALL,
     Candidates,
@@ -22,8 +22,10 @@ from torch_geometric_dsom.sampler import (
     teacher_signals,
 )
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
+from torch_geometric_dsom.trainer.soft_label_reader import SoftLabelReader
 
 MOST_RELATIONS = 1 << 24
+CACHED_BYTES = 24 << 20  # of soft labels and what is made of them at once: half of what cores share, the rest is tables
 
 
 class Ensemble:
@@ -69,7 +71,24 @@ class Ensemble:
     @property
     def slabs(self) -> int:
         """Values for each query and entity that softening and mixing need at once."""
-        return 1 + self.num_teachers * (1 if self.cache is None else 2)
+        return 1 + self.num_teachers * (1 if self.cache is None and self.dtype is None else 2)
+
+    def piece_rows(self, slabs: int, num_columns: int, workspace_bytes: int) -> int:
+        """How many queries to work on at a time, see :func:`~torch_geometric_dsom.nn.piece_rows`."""
+        return piece_rows(self.available, slabs, num_columns, CACHED_BYTES, workspace_bytes)
+
+    def reader(
+        self,
+        head: Tensor,
+        relation: Tensor,
+        temperature: float,
+        fold: Tensor | None = None,
+        use: str = "facts",
+        candidates: Candidates = ALL,
+        workspace_bytes: int | None = None,
+    ) -> SoftLabelReader:
+        """Softened distributions for some queries, a few at a time; see :class:`SoftLabelReader`."""
+        return SoftLabelReader(self, head, relation, temperature, fold, use, candidates, workspace_bytes)
 
     @torch.no_grad()
     def ask(
@@ -112,6 +131,43 @@ class Ensemble:
                     out[place, k] = _score(teacher, some, kind, entity)
         return out
 
+    def ask_each(
+        self,
+        head: Tensor,
+        relation: Tensor,
+        fold: Tensor | None,
+        use: str,
+        candidates: Candidates = ALL,
+    ) -> list[Tensor]:
+        """The same logits teacher by teacher, ``[Q, N]`` each; those of narrow products stay as narrow as they are.
+
+        Args:
+            head (Tensor): As all that follow, see :meth:`ask`.
+        """
+        if fold is not None and self.fold_teachers:
+            return list(self.ask(head, relation, fold, use, candidates).unbind(dim=1))
+        entity, device = candidates.entity, self.available.device
+        shape = head.numel(), self.available.size(0) if entity is None else entity.numel()
+        head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
+        found = []
+        for k, teacher in enumerate(self.teachers):
+            like = torch.empty(0, device=device, dtype=self._product_dtype(teacher))
+            found.append(self.memory.room(f"{use}/{k}", shape, like))
+            self._ask(teacher, head, relation, found[-1], entity)
+        return found
+
+    def bytes_per_score(self, fold: Tensor | None = None) -> int:
+        """Bytes that the logits of all teachers take for one query and entity."""
+        if fold is not None and self.fold_teachers:
+            return 4 * self.num_teachers
+        return sum(self._product_dtype(teacher).itemsize for teacher in self.teachers)
+
+    def _product_dtype(self, teacher: TailScorer) -> torch.dtype:
+        """In which a teacher's logits are computed."""
+        narrow = self.dtype is not None and isinstance(teacher, EmbeddingScorer) and teacher.interaction.is_product
+        return self.dtype if narrow and self.dtype is not None else torch.float32
+
+    @torch.no_grad()
     def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor, entity: Tensor | None) -> None:
         """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
         if not isinstance(teacher, EmbeddingScorer):  # a table that is made anew at each call is not frozen
@@ -121,7 +177,6 @@ class Ensemble:
             self._narrow[id(teacher)] = teacher.entity.detach().to(self.dtype)
         score_into(teacher, head, relation, teacher.entity.detach(), out, self._narrow.get(id(teacher)), entity)
 
-    @torch.no_grad()
     def soften(
         self,
         head: Tensor,
@@ -145,29 +200,7 @@ class Ensemble:
         Returns:
             Tensor: ``[Q, K, N]``.
         """
-        if self.cache is None or candidates.entity is not None:
-            logits = self.ask(head, relation, fold, use, candidates)
-            return self.softened_(candidates.weigh_(logits, temperature), temperature)
-        slot = self.cache.slots(self.key(head, relation, fold))
-        stored = slot >= 0
-        stored[stored.clone()] = self.cache.ready[slot[stored]]
-        if not bool(stored.any()):
-            prob = self.softened_(self.ask(head, relation, fold, use), temperature)
-            place = (slot >= 0).nonzero().flatten()
-            if place.numel() > 0:
-                self.cache.write(slot[place], prob.transpose(0, 1)[:, place.to(prob.device)])
-            return prob
-        shape = self.num_teachers, head.numel(), self.available.size(0)
-        like = torch.empty(0, device=self.available.device)
-        slabs = self.memory.room(use, shape, like)
-        if bool(stored.all()):
-            return self.cache.read(slot, slabs).transpose(0, 1)
-        old, new = stored.nonzero().flatten(), (~stored).nonzero().flatten()
-        part = self.memory.room("part", (self.num_teachers, max(old.numel(), new.numel()), shape[2]), like)
-        slabs.index_copy_(1, old.to(slabs.device), self.cache.read(slot[old], part[:, : old.numel()]))
-        fresh = self.soften(head[new], relation[new], temperature, None if fold is None else fold[new], "part")
-        slabs.index_copy_(1, new.to(slabs.device), fresh.transpose(0, 1))
-        return slabs.transpose(0, 1)
+        return self.reader(head, relation, temperature, fold, use, candidates).read(slice(0, head.numel()))
 
     def key(self, head: Tensor, relation: Tensor, fold: Tensor | None = None) -> Tensor:
         """Number of a query, and of the fold that is asked, ``[Q]``, int64; who saw all facts is no fold."""
@@ -266,6 +299,11 @@ class FactSignals(NamedTuple):
     gold: Tensor
     best: Tensor
 
+    def part(self, facts: slice) -> FactSignals:
+        """The signals of a run of facts, without a copy."""
+        teachers = TeacherSignals(*(value[facts] for value in self.teachers))
+        return FactSignals(teachers, self.favourite[facts], self.gold[facts], self.best[facts])
+
     def rows(self, index: Tensor) -> FactSignals:
         """The signals of some facts, given by number."""
         host = index.to(self.favourite.device)
@@ -299,20 +337,23 @@ def fact_signals(
     """
     parts, order = [], []
     device = ensemble.available.device
-    most = rows_within(workspace_bytes, ensemble.slabs, ensemble.num_columns)
-    for batch in (part for whole in sampler for _, part in whole.parts(most)):
-        fold = row_folds(sampler, batch) if crossfit else None
-        prob = ensemble.soften(batch.head, batch.relation, temperature, fold, "signals")
-        favourite = ensemble.favourites(prob, batch.head)
-        likely = ensemble.likely(prob, batch.head, best).int() if best > 0 else torch.empty(len(favourite), 0).int()
-        on_host = favourite.cpu()
-        rows = ensemble.groups(index, batch.head, batch.relation, on_host, prob)
-        host_row, batch = batch.row, batch.to(device)
-        gold = log_of(ensemble.pick(prob, batch.row, batch.target))
-        each = torch.arange(batch.head.numel(), device=device)
-        signals = ensemble.signals(prob, each, favourite, rows).rows(batch.row)
-        order.append(batch.fact)
-        parts.append((on_host[host_row], likely.cpu()[host_row], gold, *signals))
+    half = max(workspace_bytes // 2, 1)
+    most = ensemble.piece_rows(ensemble.slabs, ensemble.num_columns, half)
+    for whole in sampler:
+        fold = row_folds(sampler, whole) if crossfit else None
+        reader = ensemble.reader(whole.head, whole.relation, temperature, fold, "signals", workspace_bytes=half)
+        for some, batch in whole.parts(most):
+            prob = reader.read(some)
+            favourite = ensemble.favourites(prob, batch.head)
+            likely = ensemble.likely(prob, batch.head, best).int() if best > 0 else torch.empty(len(favourite), 0).int()
+            on_host = favourite.cpu()
+            rows = ensemble.groups(index, batch.head, batch.relation, on_host, prob)
+            host_row, batch = batch.row, batch.to(device)
+            gold = log_of(ensemble.pick(prob, batch.row, batch.target))
+            each = torch.arange(batch.head.numel(), device=device)
+            signals = ensemble.signals(prob, each, favourite, rows).rows(batch.row)
+            order.append(batch.fact)
+            parts.append((on_host[host_row], likely.cpu()[host_row], gold, *signals))
     place = world.gather(torch.cat(order)).argsort()
     columns = [world.gather(torch.cat(values)) for values in zip(*parts, strict=True)]
     favourite, likely, gold, *columns = (values[place.to(values.device)] for values in columns)

@@ -65,8 +65,11 @@ class HeldOutLesson:
         batch = next(self.batches)
         return _learn(self, objective, batch, self.facts.rows(batch.fact), None)
 
-    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
+    def after(self, objective: DistillationObjective, part: QueryBatch, facts: FactSignals, done: Distilled) -> None:
         """Nothing: training facts are no lesson."""
+
+    def finish(self, objective: DistillationObjective, batch: QueryBatch, choice: TeacherChoice) -> Logs:
+        """Nothing more."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -95,21 +98,28 @@ class TrainingLesson:
         self.reward = reward
         self.positive = positive
         self.known = known
+        self._evidence: list[tuple[Tensor, Tensor]] = []
 
     def before(self, objective: DistillationObjective) -> Logs:
         """Nothing yet."""
+        self._evidence = []
         return {}
 
-    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
+    def after(self, objective: DistillationObjective, part: QueryBatch, facts: FactSignals, done: Distilled) -> None:
+        """Takes the numbers that rewards are made of."""
+        if self.reward != "rank":
+            self._evidence.append(_evidence(self.reward, part, facts, done))
+
+    def finish(self, objective: DistillationObjective, batch: QueryBatch, choice: TeacherChoice) -> Logs:
         """One update on the facts of the batch."""
         if self.reward == "rank":
             some = _few(batch)
             if objective.facts is None:
                 raise ConfigError("signals: 'candidates' expects another reward than 'rank' on training facts")
             return _learn(self, objective, some, objective.facts.rows(some.fact), objective.folds(some))
-        batch = batch.to(objective.device)
-        rewards = _closed_form(self.reward, self.positive, batch, facts, done)
-        return update(self.agent, done.choice, rewards, objective.world)
+        student, teachers = (torch.cat(parts) for parts in zip(*self._evidence, strict=True))
+        rewards = _closed_form(self.reward, self.positive, student, teachers)
+        return update(self.agent, choice, rewards, objective.world)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the facts are those of the batch."""
@@ -134,33 +144,40 @@ class LookaheadLesson:
         self.agent = agent
         self.batches = EndlessBatches(sampler)
         self.positive = positive
+        self._direction: dict[str, Tensor] = {}
+        self._expected: list[tuple[Tensor, Tensor]] = []
 
     def before(self, objective: DistillationObjective) -> Logs:
-        """Nothing yet."""
-        return {}
-
-    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
-        """One update on the facts of the batch."""
-        model = objective.model
+        """Finds the direction in which the loss on the other facts grows."""
+        model, self._expected = objective.model, []
         if not isinstance(model, nn.Module):
             raise ConfigError(f"reward: 'lookahead' expects a student that is a module, got {type(model).__name__}")
-        batch, others = batch.to(objective.device), next(self.batches).to(objective.device)
+        others = next(self.batches).to(objective.device)
         loss = grouped_cross_entropy(model.score_tails(others.head, others.relation), others.row, others.target)
         parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-        direction = {
+        self._direction = {
             name: gradient for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None
         }
-        tangent = score_tangent(model, batch.head, batch.relation, direction)
-        own, theirs = _expected(tangent, done)
+        return {}
+
+    def after(self, objective: DistillationObjective, part: QueryBatch, facts: FactSignals, done: Distilled) -> None:
+        """Takes what the direction does to the expectations of student and teachers."""
+        assert isinstance(objective.model, nn.Module)
+        tangent = score_tangent(objective.model, part.head, part.relation, self._direction)
+        self._expected.append(_expected(tangent, done))
+
+    def finish(self, objective: DistillationObjective, batch: QueryBatch, choice: TeacherChoice) -> Logs:
+        """One update on the facts of the batch."""
+        own, theirs = (torch.cat(parts) for parts in zip(*self._expected, strict=True))
+        self._direction = {}
         # Gradients are small; what matters is which set is better, so rewards have unit size over the batch.
         gap = (own.unsqueeze(-1) - theirs).abs().sum() / objective.world.total(theirs.numel())
         scale = objective.world.sum_(gap).clamp_min(torch.finfo(own.dtype).tiny)
-
-        def reward(action: Tensor) -> Tensor:
-            return first_order_reward(own[batch.row] / scale, theirs[batch.row] / scale, action, self.positive)
-
-        return update(self.agent, done.choice, reward, objective.world)
+        row = batch.row.to(own.device)
+        student, teachers = own[row] / scale, theirs[row] / scale
+        rewards = _closed_form("lookahead", self.positive, student, teachers)
+        return update(self.agent, choice, rewards, objective.world)
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is in its facts."""
@@ -210,20 +227,28 @@ def _learn(
     prob = ensemble.softened_(teacher_logits, objective.temperature)
     groups = ensemble.groups(objective.index, batch.head, batch.relation, facts.favourite, prob, objective.everyone)
     batch = batch.to(objective.device)
-    done = objective.look(values, scores.query, prob, batch, facts, groups, lesson.agent, "lesson")
+    questions = objective.questions(scores.query, batch, facts, lesson.agent)
+    done = objective.look(values, prob, batch, facts, groups, questions, lesson.agent, "lesson")
     if ranked is None:
-        ranked = _closed_form(lesson.reward, lesson.positive, batch, facts, done)
+        student, teachers = _evidence(lesson.reward, batch, facts, done)
+        ranked = _closed_form(lesson.reward, lesson.positive, student, teachers)
     return update(lesson.agent, done.choice, ranked, objective.world)
 
 
-def _closed_form(reward: str, positive: bool, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Rewards:
-    """Rewards that a few numbers a fact and teacher give."""
+def _evidence(reward: str, batch: QueryBatch, facts: FactSignals, done: Distilled) -> tuple[Tensor, Tensor]:
+    """What rewards of facts are made of: a number of the student, ``[M]``, and one of each teacher, ``[M, K]``."""
     row = batch.row
     gold = done.view.log_prob(row, done.candidates.place(batch.target))
     if reward == "margin":
-        return lambda action: margin_reward(facts.gold, gold, action, positive)
+        return gold, facts.gold
     own, theirs = _expected(done.view.prob(), done)
-    student, teachers = own[row] - gold.exp(), theirs[row] - facts.gold.exp()
+    return own[row] - gold.exp(), theirs[row] - facts.gold.exp()
+
+
+def _closed_form(reward: str, positive: bool, student: Tensor, teachers: Tensor) -> Rewards:
+    """Rewards that these numbers give."""
+    if reward == "margin":
+        return lambda action: margin_reward(teachers, student, action, positive)
     return lambda action: first_order_reward(student, teachers, action, positive)
 
 

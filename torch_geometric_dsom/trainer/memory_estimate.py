@@ -12,8 +12,9 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data import modalities, split_triples
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
-from torch_geometric_dsom.nn import make_interaction, rows_within
+from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
 from torch_geometric_dsom.trainer.fit import FitConfig
 
@@ -207,7 +208,7 @@ def _fit(part: _Sizes, data: Data, fit: FitConfig, slabs: int, checkpoints: bool
     scores = min(max(SCORE_BYTES, FLOAT * size), FLOAT * size * facts)
     return {
         "training": training,
-        "workspace": FLOAT * rows * size * (slabs if part.product else 2 * slabs + 16),  # a graph over all rows
+        "workspace": FLOAT * rows * size * (1 if part.product else 20),  # a graph over all rows
         "validation": scores + 2 * part.table if facts else 0,
         "checkpoint": (2 + moments) * part.parameters if checkpoints else 0,
     }
@@ -222,19 +223,27 @@ def _student(
     count = len(teachers) or len(expert_names(data, config)) + 1
     facts = split_triples(data, "train")
     labels = _soft_labels(data, config, count) if config.cache == "memory" else 0
-    ensemble = 1 + count * (2 if config.cache != "none" and config.candidates == "all" else 1)
-    parts = _fit(own, data, fit, 3 + ensemble, checkpoints)
+    ensemble = 1 + count * (2 if config.cache != "none" or config.teacher_dtype != "float32" else 1)
+    parts = _fit(own, data, fit, 3, checkpoints)
     # One pass for the signals of the facts leaves its memory to nobody else; held-out lessons have their own.
-    signals = min(256, rows_within(fit.workspace_bytes, ensemble, size)) * ensemble
+    budget = fit.workspace_bytes
+    labels_at_once = _pieces(256, budget // 2, count, ensemble, size)
+    labels_at_once += _pieces(fit.batch_size, budget // 3, count, count + 3, size)
     lesson = min(64, rows_within(fit.workspace_bytes, 3 + ensemble, size)) * (3 + ensemble + count)
     if config.reward == "lookahead":
         lesson = 3 * (256 + fit.batch_size)
-    parts["workspace"] += FLOAT * size * (signals + lesson)
+    parts["workspace"] += FLOAT * size * (labels_at_once + lesson)
     narrow = 0 if config.teacher_dtype == "float32" else (kept or _size(teachers)) // 2
     models = kept + narrow + own.parameters + (_size(teachers) if _trains(teachers) else 0)
     likely = config.candidate_top_k if config.candidates == "topk" else 0
     numbers = FLOAT * facts.size(0) * 2 * (6 * count + 4 + likely)
     return {"models": models, "soft labels": labels, "signals": 2 * numbers, **parts}
+
+
+def _pieces(rows: int, budget: int, count: int, slabs: int, size: int) -> int:
+    """Rows of what teachers say of a batch, and of the pieces that it is softened in."""
+    pieces = piece_rows(torch.empty(0), slabs, size, CACHED_BYTES, max(budget, 1))
+    return min(rows, rows_within(max(budget, 1), count, size)) * count + min(rows, pieces) * slabs
 
 
 def _soft_labels(data: Data, config: DSoMConfig, count: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -31,7 +31,6 @@ from torch_geometric_dsom.sampler import (
     QuerySampler,
     RuleSampler,
     SelectionState,
-    StudentSignals,
     TeacherChoice,
     TeacherSampler,
     UnlabelledSampler,
@@ -42,6 +41,7 @@ from torch_geometric_dsom.sampler import (
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
 from torch_geometric_dsom.trainer.fit import FitConfig, Logs, generator_states, load_generator_states
+from torch_geometric_dsom.trainer.questions import Questions, make_questions
 from torch_geometric_dsom.trainer.scores import Scores
 
 Rewards = Callable[[Tensor], Tensor]
@@ -69,8 +69,11 @@ class Lesson(Protocol):
     def before(self, objective: DistillationObjective) -> Logs:
         """Before a batch is distilled; returns what to log."""
 
-    def after(self, objective: DistillationObjective, batch: QueryBatch, facts: FactSignals, done: Distilled) -> Logs:
-        """After it was; returns what to log."""
+    def after(self, objective: DistillationObjective, part: QueryBatch, facts: FactSignals, done: Distilled) -> None:
+        """After some of its facts were."""
+
+    def finish(self, objective: DistillationObjective, batch: QueryBatch, choice: TeacherChoice) -> Logs:
+        """After all of them were, in their order; returns what to log."""
 
     def state_dict(self) -> dict[str, Any]:
         """Where it is in its facts."""
@@ -111,9 +114,8 @@ class DistillationObjective(CrossEntropyObjective):
         relation_prediction (float): Weight of the cross-entropy of the relations. (default: :obj:`0.0`)
         dtype (torch.dtype, optional): In which products with the entity table are computed; that of the model if
             :obj:`None`.
-        workspace_bytes (int): Memory for logits, soft labels and what is made of them; a batch that needs more is
-            computed in parts, and an agent that learns from training facts learns from each part.
-            (default: :obj:`134217728`)
+        workspace_bytes (int): Memory for logits, soft labels and what is made of them, a third each; a batch that needs
+            more is computed in parts, with the same choices, loss and gradient. (default: :obj:`134217728`)
         candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmaxes of a batch,
             those of the teachers as well; gold answers, neighbours and the teachers' favourites are among them.
         top_k (int): How many of the answers that the teachers find likely are among them for every query.
@@ -121,6 +123,8 @@ class DistillationObjective(CrossEntropyObjective):
         world (World): The processes that share each batch; the value is this one's share of the loss.
             (default: this one alone)
     """
+
+    slabs = 3  # of the budget, a third is for the student's logits
 
     def __init__(
         self,
@@ -164,25 +168,23 @@ class DistillationObjective(CrossEntropyObjective):
         self.unlabelled = unlabelled
         self.unlabelled_share = unlabelled_share
         self.unlabelled_agent = unlabelled_agent if unlabelled_agent is not None else agent
-        self.slabs = 3 + ensemble.slabs  # logits, what of them lies outside groups, a copy
 
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
         """The loss of a batch; the agent learns on the way."""
         logs: dict[str, float | Tensor] = {} if self.lesson is None else dict(self.lesson.before(self))
-        if not self.index.per_query:
-            batch = batch.ungrouped()
+        batch = batch.in_order() if self.index.per_query else batch.ungrouped()
         gamma = self.gamma * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.gamma
         candidates = self._candidates(batch).to(self.device)
         scores = self.scores(batch, candidates)
-        loss, sums = scores.query.new_zeros(()), dict[str, float | Tensor]()
-        for rows, part in self.parts(scores, batch):
-            value, found = self._distil(scores, rows, part, candidates, gamma)
-            loss = loss + part.weight * value
-            share = part.weight / batch.weight if batch.weight > 0 else 0.0
-            for name, number in found.items():
-                sums[name] = sums.get(name, 0.0) + share * number
-        loss = scores.carry(loss) + self.penalty(scores, batch.to(self.device))
-        logs |= {**sums, "gamma": gamma}
+        ce, kd, choice = self._distil(scores, batch, candidates, self.agent, gamma, self.folds(batch), True)
+        loss = scores.carry(batch.weight * (ce + gamma * kd)) + self.penalty(scores, batch.to(self.device))
+        if self.lesson is not None:
+            logs |= self.lesson.finish(self, batch, choice)
+        count = max(len(batch.row), 1)
+        rates = choice.action.float().sum(dim=0) / count
+        logs |= {"ce": ce, "kd": kd, "gamma": gamma}
+        logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
+        logs["select/none"] = 1.0 - choice.weight.sum() / count
         if self.ensemble.cache is not None and self.ensemble.cache.top_k:
             logs["cache_error"] = self.ensemble.cache.error
         if self.unlabelled is not None:
@@ -228,27 +230,114 @@ class DistillationObjective(CrossEntropyObjective):
         return self.draw(required)
 
     def _distil(
-        self, scores: Scores, rows: slice, part: QueryBatch, candidates: Candidates, gamma: float
-    ) -> tuple[Tensor, Logs]:
-        """Distils on facts, a part of a batch; the loss without penalty, and what to log."""
-        values, fold = scores.values(rows), self.folds(part)
-        prob = self.ensemble.soften(part.head, part.relation, self.temperature, fold, "facts", candidates)
-        groups = self.ensemble.groups(self.index, part.head, part.relation, self._target(part), prob, candidates)
-        query, there = scores.query[rows], part.to(self.device)
-        facts = self.facts.rows(part.fact) if self.facts is not None else self._tell(prob, there, groups, candidates)
-        done, ce, kd, gradient = self._learn_from(
-            values, query, prob, there, facts, groups, candidates, self.agent, gamma, True
-        )
-        scores.learn(gradient, rows)
-        logs: dict[str, float | Tensor] = (
-            {} if self.lesson is None else dict(self.lesson.after(self, part, facts, done))
-        )
-        count = max(len(part.row), 1)
-        rates = done.choice.action.float().sum(dim=0) / count
-        logs |= {"ce": ce, "kd": kd}
-        logs |= {f"select/{name}": rate for name, rate in zip(self.state.teachers, rates, strict=True)}
-        logs["select/none"] = 1.0 - done.choice.weight.sum() / count
-        return ce + gamma * kd, logs
+        self,
+        scores: Scores,
+        batch: QueryBatch,
+        candidates: Candidates,
+        agent: TeacherSampler | RuleSampler,
+        gamma: float,
+        fold: Tensor | None,
+        labelled: bool,
+    ) -> tuple[Tensor, Tensor, TeacherChoice]:
+        """Cross-entropy, distillation loss and what was picked; the scores take the gradient.
+
+        Products are made for as many rows as there is memory for, passes over what they give for few rows at a time.
+        """
+        sums, choices = scores.query.new_zeros(2), []
+        for rows, part in self.parts(scores, batch):
+            values, query, folds = (
+                scores.values(rows),
+                scores.query[rows].detach(),
+                None if fold is None else fold[rows],
+            )
+            reader = self.ensemble.reader(
+                part.head, part.relation, self.temperature, folds, "facts", candidates, self._third
+            )
+            pieces = list(self.pieces(part, values.size(1)))
+            if labelled:
+                known = iter(self._known(part, query, candidates, pieces))
+            for some, piece in pieces:
+                exact = not labelled or self.facts is None  # signals are made of these
+                prob, factor = (reader.read(some), 1.0) if exact else reader.read_times(some)
+                there = piece.to(self.device)
+                if labelled:
+                    facts, groups, questions = next(known)
+                else:
+                    facts, groups, questions = self._free(piece, query[some], prob, candidates)
+                if groups is None:
+                    groups = self.ensemble.groups(self.index, piece.head, piece.relation, None, prob, candidates)
+                if facts is None or questions is None:
+                    facts = self._tell(prob, there, groups, candidates)
+                    questions = self.questions(query[some], there, facts, agent, candidates)
+                done, ce, kd = self._learn_from(
+                    values[some], prob, factor, there, facts, groups, questions, candidates, agent, gamma, labelled
+                )
+                sums.add_(torch.stack([ce, kd]), alpha=piece.weight / batch.weight if batch.weight > 0 else 0.0)
+                choices.append(done.choice)
+            scores.learn(values, rows)
+        return sums[0], sums[1], TeacherChoice.cat(choices)
+
+    @property
+    def _third(self) -> int:
+        """Memory for logits of student or teachers, or for what is made of them."""
+        return max(self.workspace_bytes // 3, 1)
+
+    def pieces(self, part: QueryBatch, num_columns: int) -> Iterator[tuple[slice, QueryBatch]]:
+        """A part of a batch in pieces over which passes are quick."""
+        slabs = self.ensemble.num_teachers + 3  # soft labels, the student's logits, those outside groups, a copy
+        return part.parts(self.ensemble.piece_rows(slabs, num_columns, self._third))
+
+    def _known(
+        self, part: QueryBatch, query: Tensor, candidates: Candidates, pieces: list[tuple[slice, QueryBatch]]
+    ) -> Iterator[tuple[FactSignals | None, GroupRows | None, Questions | None]]:
+        """What is known of facts beforehand, looked up for all pieces at once; nothing where teachers must say it."""
+        groups: Sequence[GroupRows | None] = [None] * len(pieces)
+        if self.index.kind != "topk":
+            whole = self.index.rows(part.head, part.relation, self._target(part))
+            groups = [candidates.groups(some.to(self.device)) for some in whole.split([rows for rows, _ in pieces])]
+        if self.facts is None:
+            yield from ((None, group, None) for group in groups)
+            return
+        facts = self.facts.rows(part.fact)
+        questions, start = self.questions(query, part.to(self.device), facts, self.agent, candidates), 0
+        for (rows, piece), group in zip(pieces, groups, strict=True):
+            some = slice(start, start + piece.row.numel())
+            start = some.stop
+            asked = rows if self.per_query else some
+            yield facts.part(some), group, questions.part(asked, rows.start)
+
+    def _free(
+        self, piece: QueryBatch, query: Tensor, prob: Tensor, candidates: Candidates
+    ) -> tuple[FactSignals, GroupRows, Questions]:
+        """What teachers think of queries of which no answer is known: signals of their favourites."""
+        favourite = self.ensemble.favourites(prob, piece.head, candidates)
+        groups = self.ensemble.groups(self.index, piece.head, piece.relation, favourite.cpu(), prob, candidates)
+        there = piece.to(favourite.device)
+        signals = self.ensemble.signals(prob, there.row, favourite, groups, candidates)
+        nothing = favourite.new_empty(len(favourite), 0, dtype=torch.int32)
+        facts = FactSignals(signals, favourite, signals.log_prob, nothing)
+        return facts, groups, self.questions(query, there, facts, self.unlabelled_agent, candidates)
+
+    def questions(
+        self,
+        query: Tensor,
+        batch: QueryBatch,
+        facts: FactSignals,
+        agent: TeacherSampler | RuleSampler,
+        candidates: Candidates | None = None,
+    ) -> Questions:
+        """What an agent is asked about facts; another agent than that of the training facts is asked about each.
+
+        Args:
+            query (Tensor): The student's query vectors, ``[Q, D]``.
+            batch (QueryBatch): The facts.
+            facts (FactSignals): Signals of the facts.
+            agent (TeacherSampler or RuleSampler): Who picks.
+            candidates (Candidates, optional): What stands for all entities; all :math:`N` if :obj:`None`.
+        """
+        candidates = self.everyone if candidates is None else candidates
+        per_query = self.per_query and agent is self.agent
+        return make_questions(self.state, self.ensemble.available, query, batch, facts, candidates, per_query)
 
     def _tell(self, prob: Tensor, batch: QueryBatch, groups: GroupRows, candidates: Candidates) -> FactSignals:
         """Signals of the facts of a batch, from the candidates alone."""
@@ -275,37 +364,37 @@ class DistillationObjective(CrossEntropyObjective):
     def look(
         self,
         values: Tensor,
-        query: Tensor,
         prob: Tensor,
         batch: QueryBatch,
         facts: FactSignals,
         groups: GroupRows,
+        questions: Questions,
         agent: TeacherSampler | RuleSampler,
         use: str = "facts",
         candidates: Candidates | None = None,
+        factor: float = 1.0,
     ) -> Distilled:
         """Lets an agent pick sets for the facts of a batch.
 
         Args:
             values (Tensor): The student's logits, ``[Q, N]``; overwritten.
-            query (Tensor): The student's query vectors, ``[Q, D]``.
-            prob (Tensor): Softened distributions of the teachers, ``[Q, K, N]``; overwritten.
+            prob (Tensor): Softened distributions of the teachers times :obj:`factor`, ``[Q, K, N]``; overwritten.
             batch (QueryBatch): The facts.
             facts (FactSignals): Signals of the facts.
             groups (GroupRows): Neighbours of the queries.
+            questions (Questions): What the agent is asked: about each fact, or about each query.
             agent (TeacherSampler or RuleSampler): Who picks.
             use (str): Name of the memory. (default: :obj:`"facts"`)
             candidates (Candidates, optional): The entities that all of these are of; all :math:`N` if :obj:`None`.
+            factor (float): What the distributions are times too large. (default: :obj:`1.0`)
         """
         candidates = self.everyone if candidates is None else candidates
         room, row = self.memory.room(f"{use}/outside", tuple(values.shape), values), batch.row
-        view, labels = self.view(values, prob, groups, room, batch, facts, candidates)
-        around = batch.around
-        if self.per_query and agent is self.agent:
-            first, lots = _first_facts(row, batch.head.numel()), around.queries
-            choice = self._choose(query, view, batch, facts.rows(first), row[first], candidates, agent, lots).rows(row)
-        else:
-            choice = self._choose(query, view, batch, facts, row, candidates, agent, around.facts)
+        view, labels = self.view(values, prob, groups, room, batch, facts, candidates, factor)
+        per_query = self.per_query and agent is self.agent
+        around = batch.around.queries if per_query else batch.around.facts
+        choice = questions.ask(agent, view, around if self.world.size > 1 else None)
+        choice = choice.rows(row) if per_query else choice
         return Distilled(choice, view, labels, candidates)
 
     def view(
@@ -317,9 +406,10 @@ class DistillationObjective(CrossEntropyObjective):
         batch: QueryBatch,
         facts: FactSignals,
         candidates: Candidates,
+        factor: float = 1.0,
     ) -> tuple[StudentView, SoftLabels]:
         """Student and teachers with the sums that everything else is made of; see :meth:`look`."""
-        labels = part_labels(prob, groups, self.temperature)
+        labels = part_labels(prob, groups, self.temperature, factor)
         return view_student(values, labels, room), labels
 
     def rank_rewards(
@@ -338,48 +428,29 @@ class DistillationObjective(CrossEntropyObjective):
         target = batch.target.to(logits.device)
         return lambda action: rank_reward(teacher_prob, prob, target, action, positive)
 
-    def _choose(
-        self,
-        query: Tensor,
-        view: StudentView,
-        batch: QueryBatch,
-        facts: FactSignals,
-        row: Tensor,
-        candidates: Candidates,
-        agent: TeacherSampler | RuleSampler,
-        around: tuple[int, int],
-    ) -> TeacherChoice:
-        """One set for each of the given rows' queries."""
-        head, relation = batch.head[row], batch.relation[row]
-        divergence = (view.log_all.unsqueeze(-1) - view.near - view.rest)[row] - facts.teachers.entropy
-        favourite = facts.favourite.to(row.device, non_blocking=True)
-        student = StudentSignals(view.log_prob(row, candidates.place(favourite)), divergence)
-        state = self.state(query[row].detach(), facts.teachers, student, head, relation, favourite)
-        available = self.ensemble.available[head]
-        if self.world.size == 1:
-            return agent.sample(state, available=available)
-        return agent.sample(state, available=available, around=around)
-
     def _learn_from(
         self,
         values: Tensor,
-        query: Tensor,
         prob: Tensor,
+        factor: float,
         batch: QueryBatch,
         facts: FactSignals,
         groups: GroupRows,
+        questions: Questions,
         candidates: Candidates,
         agent: TeacherSampler | RuleSampler,
         gamma: float,
         labelled: bool,
-    ) -> tuple[Distilled, Tensor, Tensor, Tensor]:
-        """What was picked, cross-entropy, distillation loss, and the gradient of the former plus gamma the latter."""
+    ) -> tuple[Distilled, Tensor, Tensor]:
+        """What was picked, cross-entropy, distillation loss; values become the gradient of CE plus gamma times KD."""
         row, loss = batch.row, self.loss
         candidates.weigh_(values, self.temperature)
         plain = isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize
         together = plain and self.temperature == 1.0  # one softmax then serves both
         raw = None if together else self.memory.room("raw", tuple(values.shape), values).copy_(values)
-        done = self.look(values, query, prob, batch, facts, groups, agent, "facts", candidates)
+        done = self.look(values, prob, batch, facts, groups, questions, agent, "facts", candidates, factor)
+        if labelled and self.lesson is not None:
+            self.lesson.after(self, batch, facts, done)
         target = candidates.place(batch.target) if labelled else row
         ce = values.new_zeros(())
         if isinstance(loss, NeighborDecoupledKDLoss) and plain:
@@ -390,7 +461,7 @@ class DistillationObjective(CrossEntropyObjective):
                 ce = -done.view.log_prob(row, target).sum() / count
                 everywhere = values.new_zeros(len(values)).index_add_(0, row, values.new_full((len(row),), share))
             scale = gamma * batch.weight
-            gradient = mixed_kd_gradient_(done.view, done.labels, row, weights, scale, everywhere)
+            gradient = mixed_kd_gradient_(done.view, done.labels, row, weights, scale, everywhere, values)
             if everywhere is not None:
                 at = self.where(row, target, candidates)
                 gradient.index_put_(at, values.new_full((), -share), accumulate=True)
@@ -401,7 +472,9 @@ class DistillationObjective(CrossEntropyObjective):
             candidates.weigh_(raw, 1.0 - self.temperature)  # cross-entropy has no temperature
             ce = self.cross_entropy_(raw, row, target, batch.weight, candidates)
             gradient.add_(raw)
-        return done, ce, kd, gradient
+        if gradient is not values:
+            values.copy_(gradient)
+        return done, ce, kd
 
     def where(self, row: Tensor, target: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
         """Rows and columns of targets, those that have one here."""
@@ -426,22 +499,8 @@ class DistillationObjective(CrossEntropyObjective):
         batch = QueryBatch(head, relation, row, row, row, len(head) / number, Around(around, around))
         candidates = self._unlabelled_candidates(batch).to(self.device)
         scores = self.scores(batch, candidates)
-        loss = scores.query.new_zeros(())
-        for rows, part in self.parts(scores, batch):
-            prob = self.ensemble.soften(part.head, part.relation, self.temperature, None, "facts", candidates)
-            favourite = self.ensemble.favourites(prob, part.head, candidates)
-            groups = self.ensemble.groups(self.index, part.head, part.relation, favourite.cpu(), prob, candidates)
-            part = part.to(self.device)
-            signals = self.ensemble.signals(prob, part.row, favourite, groups, candidates)
-            nothing = favourite.new_empty(len(favourite), 0, dtype=torch.int32)
-            facts, values = FactSignals(signals, favourite, signals.log_prob, nothing), scores.values(rows)
-            query, agent = scores.query[rows], self.unlabelled_agent
-            _, _, kd, gradient = self._learn_from(
-                values, query, prob, part, facts, groups, candidates, agent, 1.0, False
-            )
-            scores.learn(gradient, rows)
-            loss = loss + part.weight * kd
-        return scores.carry(loss)
+        _, kd, _ = self._distil(scores, batch, candidates, self.unlabelled_agent, 1.0, None, False)
+        return scores.carry(batch.weight * kd)
 
     def _unlabelled_candidates(self, batch: QueryBatch) -> Candidates:
         """The entities that stand for all in a batch of queries without an answer."""
@@ -456,10 +515,3 @@ class DistillationObjective(CrossEntropyObjective):
         if self.index.kind in ("head", "answers"):
             needed.append(self.index.rows(head, relation).entity)
         return self.draw(torch.cat(needed))
-
-
-def _first_facts(row: Tensor, num_rows: int) -> Tensor:
-    """The number of one fact of each row, ``[Q]``."""
-    first = row.new_zeros(num_rows)
-    backwards = torch.arange(row.numel() - 1, -1, -1, device=row.device)
-    return first.index_copy_(0, row.flip(0), backwards)

@@ -122,6 +122,7 @@ def choices(
             prob = objective.ensemble.soften(batch.head, batch.relation, objective.temperature, None, "facts")
             groups = objective.ensemble.groups(objective.index, batch.head, batch.relation, one.favourite, prob)
             batch = batch.to(objective.device)
-            yield batch, objective.look(scores.values(), scores.query, prob, batch, one, groups, agent).choice
+            questions = objective.questions(scores.query, batch, one, agent)
+            yield batch, objective.look(scores.values(), prob, batch, one, groups, questions, agent).choice
     finally:
         load_generator_states(agent, before)

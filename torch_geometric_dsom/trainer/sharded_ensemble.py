@@ -13,9 +13,10 @@ from torch_geometric_dsom.distributed import Shard
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import sharded_softmax_
-from torch_geometric_dsom.nn import ShardedScorer, product
+from torch_geometric_dsom.nn import ShardedScorer, product, rows_within
 from torch_geometric_dsom.sampler import ALL, Candidates, ShardCandidates, TeacherSignals, log_of
 from torch_geometric_dsom.trainer.ensemble import Ensemble
+from torch_geometric_dsom.trainer.soft_label_reader import SoftLabelReader
 
 
 class ShardedEnsemble(Ensemble):
@@ -55,6 +56,23 @@ class ShardedEnsemble(Ensemble):
     def num_columns(self) -> int:
         """As many as any process has entities, so that all cut batches into as many parts."""
         return self.shard.most
+
+    def piece_rows(self, slabs: int, num_columns: int, workspace_bytes: int) -> int:
+        """As many as there is memory for: messages for a few would cost more than passes over many."""
+        return rows_within(workspace_bytes, slabs, num_columns)
+
+    def reader(
+        self,
+        head: Tensor,
+        relation: Tensor,
+        temperature: float,
+        fold: Tensor | None = None,
+        use: str = "facts",
+        candidates: Candidates = ALL,
+        workspace_bytes: int | None = None,
+    ) -> SoftLabelReader:
+        """Softened distributions for some queries, each piece of them asked for when it is read."""
+        return _Reader(self, head, relation, temperature, fold, use, candidates)
 
     def remember(self, keys: Tensor) -> None:
         """Makes room for the log-sum-exps of some queries.
@@ -202,3 +220,27 @@ class ShardedEnsemble(Ensemble):
 
     def _among(self, candidates: Candidates) -> ShardCandidates:
         return candidates if isinstance(candidates, ShardCandidates) else self.everyone
+
+
+class _Reader(SoftLabelReader):
+    """Asks for each piece as it is read: the softmax of all rows is a message."""
+
+    def __init__(
+        self,
+        ensemble: ShardedEnsemble,
+        head: Tensor,
+        relation: Tensor,
+        temperature: float,
+        fold: Tensor | None,
+        use: str,
+        candidates: Candidates,
+    ) -> None:
+        self.ensemble = ensemble
+        self._queries = head, relation, fold
+        self._how = temperature, use, candidates
+
+    def read_times(self, rows: slice) -> tuple[Tensor, float]:
+        """See :meth:`SoftLabelReader.read_times`."""
+        (head, relation, fold), (temperature, use, candidates) = self._queries, self._how
+        some = None if fold is None else fold[rows]
+        return self.ensemble.soften(head[rows], relation[rows], temperature, some, use, candidates), 1.0

@@ -6,6 +6,7 @@ of the query entities are looked up wherever they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -92,6 +93,11 @@ class ShardedDistillationObjective(_Sharded, DistillationObjective):
             raise ConfigError(f"loss: expected NeighborDecoupledKDLoss on plain logits, got {self.loss}")
         if self.index.kind == "topk":
             raise ConfigError("neighbors: expected groups that are looked up, got 'topk'")
+        self.slabs = 3 + self.ensemble.slabs  # logits, what of them lies outside groups, a copy
+
+    def pieces(self, part: QueryBatch, num_columns: int) -> Iterator[tuple[slice, QueryBatch]]:
+        """Each part at once: its messages cost more than passes over it."""
+        return part.parts(max(part.num_queries, 1))
 
     def view(
         self,
@@ -102,6 +108,7 @@ class ShardedDistillationObjective(_Sharded, DistillationObjective):
         batch: QueryBatch,
         facts: FactSignals,
         candidates: Candidates,
+        factor: float = 1.0,
     ) -> tuple[StudentView, SoftLabels]:
         """See :func:`~torch_geometric_dsom.loss.sharded_view`."""
         assert isinstance(candidates, ShardCandidates)

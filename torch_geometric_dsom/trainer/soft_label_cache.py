@@ -75,6 +75,12 @@ class SoftLabelCache:
         there = (self.keys[slot] == key) & (slot < self.ready.numel())
         return slot.masked_fill(~there, -1)
 
+    def is_stored(self, slot: Tensor) -> Tensor:
+        """Which of these places are filled, ``[Q]`` bool; -1 is none."""
+        stored = slot >= 0
+        stored[stored.clone()] = self.ready[slot[stored]]
+        return stored
+
     def read(self, slot: Tensor, out: Tensor) -> Tensor:
         """Stored distributions.
 
@@ -85,6 +91,16 @@ class SoftLabelCache:
         Returns:
             Tensor: :obj:`out`.
         """
+        self.read_times(slot, out)
+        return out if self.factor == 1.0 else out.mul_(1.0 / self.factor)
+
+    @property
+    def factor(self) -> float:
+        """What :meth:`read_times` leaves in."""
+        return 1.0 if self.top_k else SCALE
+
+    def read_times(self, slot: Tensor, out: Tensor) -> Tensor:
+        """Stored distributions times :attr:`factor`, which saves a pass over them; else as :meth:`read`."""
         slot = slot.to(self._store.device, non_blocking=True)
         for k, part in enumerate(out):
             prob = self._store[:, k].index_select(0, slot)
@@ -94,7 +110,7 @@ class SoftLabelCache:
                 part.copy_(rest.expand_as(part))
                 part.scatter_(1, self._entity[:, k].index_select(0, slot).to(part.device, torch.long), prob)
             else:
-                part.copy_(prob).mul_(1.0 / SCALE)
+                part.copy_(prob)
         return out
 
     def write(self, slot: Tensor, prob: Tensor) -> None:
