@@ -3,8 +3,8 @@
     python benchmarks/results/run.py benchmarks/results/emoji_world.json
 
 A study names a dataset, seeds and variants of ``variants.json``. All start from what
-:func:`torch_geometric_dsom.trainer.recommended` says of the dataset; a variant changes some of it. A run that was cut
-off goes on where it was.
+:func:`torch_geometric_dsom.trainer.recommended` says of the dataset, and the study's own options where it has some; a
+variant changes some of it. A run that was cut off goes on where it was.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def main() -> None:
     for seed in args.seeds or study["seeds"]:
         for name in args.variants or study["variants"]:
             if seed in study.get("only_seeds", {}).get(name, [seed]) and (name, seed) not in done(lines):
-                run(study["dataset"], data, name, seed, args.runs / args.study.stem, lines)
+                run(study, data, name, seed, args.runs / args.study.stem, lines)
 
 
-def run(dataset: str, data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
+def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
     """One variant with one seed."""
     variant = VARIANTS[name]
-    base = recommended(dataset)
+    base = merge(recommended(study["dataset"]), study.get("options", {}))
     start, cpu = time.time(), time.process_time()
     work = runs / f"{name}-seed{seed}"
     options = merge(base, variant.get("options", {}))
@@ -91,7 +91,7 @@ def run(dataset: str, data: Any, name: str, seed: int, runs: Path, lines: Path) 
         record["config"] = trainer.config.to_dict()
     append(lines, record)
     shutil.rmtree(work, ignore_errors=True)
-    print(f"{dataset} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
+    print(f"{lines.stem} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

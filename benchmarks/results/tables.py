@@ -27,6 +27,7 @@ BUCKETS = {
     "target_modalities": "modalities of the target",
 }
 MOST_RELATIONS = 25
+RESAMPLES = 10_000  # the smallest p that can be told is 0.0002
 
 
 def main() -> None:
@@ -78,10 +79,9 @@ def summary() -> str:
         aim = study.get("aim")
         reached = "" if aim is None else ("reached" if 100 * statistics.mean(own) >= aim else "missed")
         rank = next(iter(found.values()))[0].get("rank", 100)
-        lines.append(
-            f"| {study['dataset']} | {rank} | {len(found)} | {cell(base)} | {cell(own)} | {spread(gaps)} | {worst:.4f} "
-            f"| {'' if aim is None else aim} | {reached} |"
-        )
+        cells = [study.get("title", study["dataset"]), rank, len(found), cell(base), cell(own), spread(gaps)]
+        cells += [f"{worst:.4f}", "" if aim is None else aim, reached]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, ""])
 
 
@@ -89,9 +89,9 @@ def section(study_path: Path) -> str:
     study, runs = load(study_path)
     records = [record for by_seed in runs.values() for record in by_seed.values()]
     commits = sorted({str(record["commit"]) for record in records})
-    options = recommended(study["dataset"])
+    options = recommended(study["dataset"]) | study.get("options", {})
     lines = [
-        f"## {study['dataset']}",
+        f"## {study.get('title', study['dataset'])}",
         "",
         f"Filtered test metrics x 100, both directions; mean ± standard deviation over seeds. "
         f"Commit {', '.join(commits)}; {records[0]['machine']}, torch {records[0]['versions']['torch']}; "
@@ -245,7 +245,7 @@ def pairs(runs: Runs, first: str, second: str) -> dict[int, tuple[dict[str, Any]
 
 
 def bootstrap(first: dict[str, Any], second: dict[str, Any]) -> Any:
-    return paired_bootstrap(torch.tensor(first["ranks"]), torch.tensor(second["ranks"]))
+    return paired_bootstrap(torch.tensor(first["ranks"]), torch.tensor(second["ranks"]), num_samples=RESAMPLES)
 
 
 def mrr(record: dict[str, Any]) -> float:
