@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full lint docs notebook results bench bench-check reliability clean
+.PHONY: install demo test test-full lint docs notebook results bench bench-distributed bench-check reliability clean
 
 install: $(STAMP)
 
@@ -44,6 +44,9 @@ results: install
 
 bench: install
 	$(BIN)/python benchmarks/speed/run.py
+
+bench-distributed: install
+	$(BIN)/python benchmarks/distributed/run.py --million
 
 bench-check: install
 	$(BIN)/python benchmarks/speed/run.py --check

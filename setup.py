@@ -17,6 +17,7 @@ TENSORBOARD = ["tensorboard>=2.10"]
 WANDB = ["wandb>=0.15"]
 H5 = ["h5py>=3.8"]
 ONNX = ["torch>=2.6", "onnx>=1.16", "onnxscript>=0.2"]
+FABRIC = ["lightning-fabric>=2.2", "accelerate>=0.30"]
 DOCS = ["sphinx>=7.3", "furo>=2024.1", "myst-parser>=3", "sphinx-mathjax-offline"]
 NOTEBOOK = ["nbclient>=0.9", "ipykernel>=6"]
 HUB = ["timm>=1.0", "transformers>=4.40", "sentence-transformers>=3"]
@@ -62,7 +63,16 @@ setup(
         "docs": DOCS,
         "notebook": NOTEBOOK,
         "scatter": ["torch-scatter>=2.1"],
-        "test": TEST + BROWSER + PYKEEN + REPORT + TENSORBOARD + H5 + ONNX + DOCS + ["onnxruntime>=1.17", "optuna>=3"],
+        "test": TEST
+        + BROWSER
+        + PYKEEN
+        + REPORT
+        + TENSORBOARD
+        + H5
+        + ONNX
+        + DOCS
+        + FABRIC
+        + ["onnxruntime>=1.17", "optuna>=3"],
         "all": IMAGE + TEXT + HUB + PYKEEN + REPORT + TENSORBOARD + WANDB + H5 + ONNX,
     },
     entry_points={"console_scripts": ["torch-geometric-dsom = torch_geometric_dsom.cli:main"]},

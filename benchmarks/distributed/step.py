@@ -6,6 +6,7 @@ Each process has one thread. While one process works alone, the others wait.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -25,7 +26,7 @@ from torch_geometric_dsom.trainer.deal import deal
 from torch_geometric_dsom.trainer.fit import Fit
 from torch_geometric_dsom.trainer.team import SOLO, Team
 
-RANK, TEACHERS, QUERIES, FACTS = 50, 3, 128, 1024
+RANK, TEACHERS, QUERIES = 50, 3, 128
 MODES = ("one", "data", "entity")
 
 
@@ -54,12 +55,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.times: list[float] = []
+        self.work: list[float] = []
 
     def begin(self, fit: Fit) -> None:
-        self.times = [time.perf_counter()]
+        self.times, self.work = [time.perf_counter()], [time.process_time()]
 
     def batch_done(self, fit: Fit) -> None:
         self.times.append(time.perf_counter())
+        self.work.append(time.process_time())
 
     def epoch_done(self, fit: Fit) -> None:
         fit.over = True
@@ -80,7 +83,8 @@ def graph(entities: int) -> Data:
 
     data = Data(num_nodes=entities)
     data.num_relations = 20
-    for prefix, number in (("", FACTS), ("val_", 128)):
+    facts = min(1024, max(256, 40_960_000 // entities))  # so many steps an epoch that a turn does not take too long
+    for prefix, number in (("", facts), ("val_", 128)):
         data[f"{prefix}edge_index"] = torch.stack([draw(number, entities), draw(number, entities)])
         data[f"{prefix}edge_type"] = draw(number, 20)
     return data
@@ -107,11 +111,12 @@ class Contender:
         parts = student, self.objective.sampler, self.objective, config, None, "student", False, None, self.clock, team
         self.fit = Fit(*parts)
 
-    def steps(self) -> list[float]:
-        """Seconds of the steps of an epoch."""
+    def steps(self) -> list[tuple[float, float]]:
+        """Seconds of the steps of an epoch, on the wall and of this process's work."""
         self.fit.over = False
         self.fit.run()
-        return [b - a for a, b in zip(self.clock.times, self.clock.times[1:], strict=False)][1:]
+        wall, work = ([b - a for a, b in itertools.pairwise(x)] for x in (self.clock.times, self.clock.work))
+        return list(zip(wall, work, strict=True))[1:]
 
 
 def turns(world: CountingWorld, sizes: list[int], rounds: int) -> list[dict[str, object]]:
@@ -119,7 +124,7 @@ def turns(world: CountingWorld, sizes: list[int], rounds: int) -> list[dict[str,
     found = []
     for size in sizes:
         data = graph(size)
-        times: dict[str, list[float]] = {mode: [] for mode in MODES}
+        times: dict[str, list[tuple[float, float]]] = {mode: [] for mode in MODES}
         traffic: dict[str, tuple[float, float]] = {}
         contenders = {}
         for mode in MODES:
@@ -139,7 +144,8 @@ def turns(world: CountingWorld, sizes: list[int], rounds: int) -> list[dict[str,
             for mode in MODES:
                 row = {"entities": size, "processes": 1 if mode == "one" else world.size, "mode": mode}
                 messages, sent = traffic[mode] if mode != "one" else (0.0, 0.0)
-                row |= {"seconds": statistics.median(times[mode]), "steps": len(times[mode])}
+                wall, work = zip(*times[mode], strict=True)
+                row |= {"seconds": statistics.median(wall), "work": statistics.median(work), "steps": len(wall)}
                 found.append(row | {"messages": messages, "bytes": sent})
                 print(row, flush=True)
         del contenders

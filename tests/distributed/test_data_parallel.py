@@ -21,7 +21,11 @@ torchrun, worker = load("launch").torchrun, load("worker")
 
 VARIANTS = {
     "default": {"teacher_dropout": 0.5, "student_dropout": 0.2, "cache": "none"},
-    "parts": {"student_fit": {**worker.FIT, "workspace_bytes": 1 << 17, "n3": 0.01}, "selection_per": "query"},
+    "parts": {
+        "reward": "margin",
+        "student_fit": {**worker.FIT, "workspace_bytes": 1 << 17, "n3": 0.01},
+        "selection_per": "query",
+    },
     "training facts": {"reward_facts": "train", "reward": "rank", "crossfit": 2, "neighbors": "none"},
     "few candidates": {"candidates": "topk", "num_candidates": 30, "candidate_top_k": 3, "selection": "random"},
     "entities dealt out": {"distributed": "entity", "teacher_dropout": 0.5, "student_dropout": 0.2},
@@ -47,20 +51,26 @@ def test_losses_and_ranks_are_those_of_one_process(tmp_path, one, processes):
             for key, value in record.items():
                 if isinstance(value, str):
                     assert value == other[key]
-                elif key in ("loss", "ce", "kd", "kd_unlabelled"):
-                    assert other[key] == pytest.approx(value, rel=1e-4, abs=1e-6), (name, record["phase"], key)
-                elif key == "val_mrr" or key.startswith("select/"):
-                    # Rounding may flip a lot that is drawn or two scores that are all but tied.
-                    close = 1e-4 if name == "default" else 2e-3
-                    few = 3e-3 if close > 1e-4 and key != "val_mrr" else 1e-6  # of 1,200 facts, those of two queries
+                elif key in ("loss", "ce", "kd", "kd_unlabelled", "val_mrr") or key.startswith("select/"):
+                    # Rounding may flip a lot that is drawn, or two scores that are all but tied in a reward by ranks.
+                    close, few = (1e-4, 1e-6) if name == "default" else (5e-3, 3e-3)
                     assert other[key] == pytest.approx(value, rel=close, abs=few), (name, record["phase"], key)
                 else:  # of the agent; near zero
                     assert other[key] == pytest.approx(value, rel=1e-2, abs=1e-3), (name, record["phase"], key)
         ranks, wanted = (torch.tensor(x["ranks"]) for x in (found[0], expected))
         if name == "default":
             assert torch.equal(ranks, wanted)
-        assert float((1 / ranks).mean()) == pytest.approx(float((1 / wanted).mean()), rel=1e-3), name
+        assert float((1 / ranks).mean()) == pytest.approx(float((1 / wanted).mean()), rel=5e-3), name
         assert found[0]["drawn"] == expected["drawn"], name  # generators stay alike
+
+
+def test_distributed_data_parallel_wraps_a_scorer_as_it_is(tmp_path):
+    done = torchrun(2, "worker.py", "wrapped", tmp_path, "{}")
+    assert done.returncode == 0, done.stderr
+    losses, entity = json.loads((tmp_path / "wrapped.json").read_text())
+    expected, whole = load("loop").plain()
+    assert losses == pytest.approx(expected, rel=1e-5)
+    assert torch.allclose(torch.tensor(entity), whole, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -62,6 +62,24 @@ def kept(folder, options):
         (folder / "kept.json").write_text(json.dumps({"mrr": result.mrr, "history": trainer.history}))
 
 
+def wrapped(folder, options):
+    """A loop of one's own, its model in DistributedDataParallel; every process takes its share of the batches."""
+    import loop
+    from torch.nn.parallel import DistributedDataParallel
+
+    world = join(timeout=PATIENCE)
+    inner, optimizer, batches = loop.setting((world.rank, world.size))
+    model, losses = DistributedDataParallel(inner), []
+    for batch, _ in zip(batches, range(4), strict=False):
+        optimizer.zero_grad()
+        loss = model(batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(world.sum_(loss.detach()).item() / world.size)
+    if world.is_first:
+        (folder / "wrapped.json").write_text(json.dumps([losses, inner.student.entity.tolist()]))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     globals()[sys.argv[1]](Path(sys.argv[2]), json.loads(sys.argv[3]))

@@ -142,3 +142,11 @@ def test_the_folder_alone_can_be_drawn(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "train.tsv").is_file()
     assert len(list((tmp_path / "figures" / "images").iterdir())) == 50
+
+
+def test_distributed(run, tmp_path):
+    """On one process here; on several in tests/distributed."""
+    shown = run("distributed.py", "--epochs", "1", "--save", str(tmp_path / "saved"))
+    assert "1 process(es), shared by nothing" in shown
+    assert re.search(r"loss \d+\.\d+, test MRR 0\.\d+ of 664 queries", shown)
+    assert (tmp_path / "saved" / "manifest.json").is_file()

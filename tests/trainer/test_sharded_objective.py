@@ -73,6 +73,25 @@ def test_everything_is_as_in_one_process(together, small_graph, taught, variant)
         assert torch.allclose(own, relation, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_shares_of_batches_add_up_to_everything(together, small_graph, taught, variant):
+    options = VARIANTS[variant]
+    _, expected, entity, relation = steps(taught, small_graph, options, Team())
+
+    def run(world):
+        objective, found, *gradients = steps(taught, small_graph, options, Team(world))
+        assert objective.world is world
+        return [found, *gradients]
+
+    shares = together(3, run)
+    for step, whole in enumerate(expected):
+        assert sum(found[step]["loss"] for found, *_ in shares) == pytest.approx(whole["loss"], rel=1e-4)
+        for name in ("baseline", "entropy"):
+            assert shares[0][0][step].get(name) == pytest.approx(whole.get(name), rel=1e-4)
+    assert torch.allclose(sum(own for _, own, _ in shares), entity, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(sum(own for _, _, own in shares), relation, rtol=1e-3, atol=1e-6)
+
+
 def test_candidates_of_each_process_stand_for_its_entities(together, small_graph, taught):
     """With so many that all are drawn, the loss is exact; with few it is close, and the sums are finite."""
     options = {"candidates": "topk", "candidate_top_k": 3, "num_candidates": 600, "selection": "all"}
