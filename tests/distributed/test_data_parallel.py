@@ -1,5 +1,6 @@
 """Processes that share batches do what one process does."""
 
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -26,21 +27,30 @@ VARIANTS = {
         "student_fit": {**worker.FIT, "workspace_bytes": 1 << 17, "n3": 0.01},
         "selection_per": "query",
     },
-    "training facts": {"reward_facts": "train", "reward": "rank", "crossfit": 2, "neighbors": "none"},
+    "training facts": {"reward_facts": "train", "reward": "influence", "crossfit": 2, "neighbors": "none"},
     "few candidates": {"candidates": "topk", "num_candidates": 30, "candidate_top_k": 3, "selection": "random"},
     "entities dealt out": {"distributed": "entity", "teacher_dropout": 0.5, "student_dropout": 0.2},
     "lookahead": {"reward": "lookahead", "policy": "categorical", "unlabelled": 0.5},
 }
 
 
-@pytest.fixture(scope="module")
-def one():
-    return {name: worker.train(options)[1] for name, options in VARIANTS.items()}
+@functools.cache
+def alone(name):
+    return worker.train(VARIANTS[name])[1]
 
 
-@pytest.mark.parametrize("processes", [2, 3])
-def test_losses_and_ranks_are_those_of_one_process(tmp_path, one, processes):
-    done = torchrun(processes, "worker.py", "variants", tmp_path, json.dumps(VARIANTS))
+@pytest.mark.parametrize(
+    ("processes", "names"),
+    [
+        (2, ("default",)),
+        pytest.param(2, tuple(VARIANTS), marks=pytest.mark.slow),
+        pytest.param(3, tuple(VARIANTS), marks=pytest.mark.slow),
+    ],
+)
+def test_losses_and_ranks_are_those_of_one_process(tmp_path, processes, names):
+    one = {name: alone(name) for name in names}
+    variants = {name: VARIANTS[name] for name in names}
+    done = torchrun(processes, "worker.py", "variants", tmp_path, json.dumps(variants))
     assert done.returncode == 0, done.stderr
     for name, expected in one.items():
         found = [json.loads((tmp_path / f"{name}.{processes}.{r}.json").read_text()) for r in range(processes)]
@@ -55,8 +65,9 @@ def test_losses_and_ranks_are_those_of_one_process(tmp_path, one, processes):
                     # Rounding may flip a lot that is drawn, or two scores that are all but tied in a reward by ranks.
                     close, few = (1e-4, 1e-6) if name == "default" else (5e-3, 3e-3)
                     assert other[key] == pytest.approx(value, rel=close, abs=few), (name, record["phase"], key)
-                else:  # of the agent; near zero
-                    assert other[key] == pytest.approx(value, rel=1e-2, abs=1e-3), (name, record["phase"], key)
+                else:  # of the agent; near zero; the rewards of a look-ahead have unit size over a share, not the batch
+                    close = 5e-2 if name == "lookahead" else 1e-2
+                    assert other[key] == pytest.approx(value, rel=close, abs=2e-3), (name, record["phase"], key)
         ranks, wanted = (torch.tensor(x["ranks"]) for x in (found[0], expected))
         if name == "default":
             assert torch.equal(ranks, wanted)
