@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full lint docs notebook results bench bench-distributed bench-check reliability clean
+.PHONY: install demo test test-full lint docs notebook results bench bench-short bench-quality bench-distributed bench-check \
+	reliability clean
+
 
 install: $(STAMP)
 
@@ -47,6 +49,12 @@ bench: install
 
 bench-distributed: install
 	$(BIN)/python benchmarks/distributed/run.py --million
+
+bench-short: install
+	$(BIN)/python benchmarks/speed/run.py --short
+
+bench-quality: install
+	$(BIN)/python benchmarks/speed/run.py --quality
 
 bench-check: install
 	$(BIN)/python benchmarks/speed/run.py --check

@@ -24,6 +24,7 @@ from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 from torch_geometric_dsom.trainer.wiring import make_state
 
 RANK, BATCH, N3, LR = 200, 472, 0.05, 0.1
+CACHE = 1 << 31
 Run = Callable[[], object]
 
 

@@ -3,6 +3,7 @@
     python benchmarks/speed/run.py            # writes results.json and RESULTS.md beside this file
     python benchmarks/speed/run.py --short    # fewer batches, T = 3 only, prints and writes nothing
     python benchmarks/speed/run.py --check    # fails where a ratio is worse than its gate by more than 15 %
+    python benchmarks/speed/run.py --quality  # test MRR of ours and of the plain way instead; some 20 CPU minutes
 
 Epochs are extrapolated from typical batches. On a machine where nothing else runs, ratios hold to about 5 %.
 """
@@ -19,12 +20,12 @@ from pathlib import Path
 
 import contenders as c
 import torch
+from quality import quality, quality_table
 from workload import in_turns, make_graph
 
 from torch_geometric_dsom.nn.precision import medium_is_exact
 
 HERE = Path(__file__).parent
-CACHE = 1 << 31
 SLACK = 1.15
 # name: (gate, aim, whether more is better)
 GATES: dict[str, tuple[float | None, float | None, bool]] = {
@@ -54,10 +55,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--short", action="store_true", help="a quick look; writes nothing")
     parser.add_argument("--check", action="store_true", help="fail where a ratio misses its gate by more than 15 %%")
+    parser.add_argument("--quality", action="store_true", help="test MRR beside that of the plain way")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory:
         print(memory(arguments.memory))
+        return
+    if arguments.quality:
+        found = quality()
+        print(quality_table(found))
+        write({**kept(), "quality": {**found, "commit": commit()}})
         return
     start = time.time()
     ratios, name = measure(arguments.short)
@@ -65,8 +72,7 @@ def main() -> None:
     print(table(ratios))
     if not arguments.short and not arguments.check:
         record = {"ratios": ratios, "graph": name, "seconds": round(time.time() - start), **machine()}
-        (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        (HERE / "RESULTS.md").write_text(report(record), encoding="utf-8")
+        write(kept() | record)
     if arguments.check and missed:
         sys.exit(f"worse than the gate by more than 15 %: {missed}")
 
@@ -94,9 +100,9 @@ def measure(short: bool) -> tuple[dict[str, float], str]:
     for count in (3,) if short else (3, 7):
         runs = {
             "ce": c.cross_entropy(data, part),
-            "cached": c.distillation(data, part, count, cache=CACHE),
+            "cached": c.distillation(data, part, count, cache=c.CACHE),
             "narrow": c.distillation(data, part, count, dtype="bfloat16"),
-            "agent": c.distillation(data, part, count, agent=True, cache=CACHE),
+            "agent": c.distillation(data, part, count, agent=True, cache=c.CACHE),
         }
         if count == 3:
             runs["straightforward"] = c.Straightforward(data, part, count)
@@ -183,10 +189,27 @@ def table(ratios: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
+def kept() -> dict[str, object]:
+    """What was measured last."""
+    file = HERE / "results.json"
+    found: dict[str, object] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
+def write(record: dict[str, object]) -> None:
+    """Keeps figures as JSON and as a table."""
+    (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (HERE / "RESULTS.md").write_text(report(record), encoding="utf-8")
+
+
+def commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
 def machine() -> dict[str, object]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "medium_is_exact": medium_is_exact(),
@@ -194,10 +217,15 @@ def machine() -> dict[str, object]:
 
 
 def report(record: dict[str, object]) -> str:
-    preface = (HERE / "preface.md").read_text(encoding="utf-8")
-    ratios: dict[str, float] = record["ratios"]  # type: ignore[assignment]
-    where = f"{record['graph']}; commit {record['commit']}; {record['machine']}; torch {record['torch']}"
-    return f"{preface}\n{table(ratios)}\n\n{where}; {record['seconds']} s.\n"
+    parts = [(HERE / "preface.md").read_text(encoding="utf-8").rstrip("\n")]
+    if "ratios" in record:
+        ratios: dict[str, float] = record["ratios"]  # type: ignore[assignment]
+        where = f"{record['graph']}; commit {record['commit']}; {record['machine']}; torch {record['torch']}"
+        parts += [table(ratios), f"{where}; {record['seconds']} s."]
+    if "quality" in record:
+        found: dict[str, object] = record["quality"]  # type: ignore[assignment]
+        parts += ["## Equal quality", quality_table(found), f"Commit {found['commit']}; {found['cpu_seconds']} CPU s."]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":
