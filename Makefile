@@ -7,7 +7,6 @@ STAMP := $(VENV)/.installed
 .PHONY: install demo test test-full lint docs notebook results bench bench-short bench-quality bench-distributed bench-check \
 	reliability clean
 
-
 install: $(STAMP)
 
 $(STAMP): setup.py constraints.txt torch_geometric_dsom/version.py
