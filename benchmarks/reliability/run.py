@@ -51,7 +51,8 @@ def fuzz() -> dict:
 
 def soak() -> dict:
     """200 epochs in a process of their own."""
-    shown = subprocess.run([sys.executable, HERE / "soak.py"], capture_output=True, text=True, check=True, cwd=ROOT)
+    command = [sys.executable, HERE / "soak.py"]
+    shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     return json.loads(shown.stdout)
 
 

@@ -28,6 +28,8 @@ def soak(epochs: int = EPOCHS) -> dict:
     def note(record: dict) -> None:
         if record["phase"] == "student":
             resident.append(process.memory_info().rss)
+            if len(resident) % 10 == 0:
+                print(f"epoch {len(resident)}: {resident[-1] / 2**20:,.1f} MiB", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         fit = {"evaluate_every": 1, "patience": epochs}
