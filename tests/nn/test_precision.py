@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torch_geometric_dsom.nn import fast_matmul, product
+from torch_geometric_dsom.nn import fast_matmul, plain_matmul, product
 from torch_geometric_dsom.nn.precision import medium_is_exact
 
 
@@ -31,6 +31,18 @@ def test_nothing_changes_where_medium_rounds(monkeypatch):
     before = torch.get_float32_matmul_precision()
     with fast_matmul():
         assert torch.get_float32_matmul_precision() == before
+
+
+def test_plain_products_inside_fast_ones(monkeypatch):
+    monkeypatch.setattr("torch_geometric_dsom.nn.precision.medium_is_exact", lambda: True)
+    before = torch.get_float32_matmul_precision()
+    with fast_matmul():
+        inside = torch.get_float32_matmul_precision()
+        with pytest.raises(KeyError), plain_matmul():  # noqa: PT012
+            assert torch.get_float32_matmul_precision() == ("highest" if not torch.cuda.is_available() else inside)
+            raise KeyError
+        assert torch.get_float32_matmul_precision() == inside
+    assert torch.get_float32_matmul_precision() == before
 
 
 def test_the_check_is_made_once_and_leaves_the_setting():

@@ -13,7 +13,7 @@ from torch_geometric_dsom.nn.functional import (
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
-from torch_geometric_dsom.nn.precision import fast_matmul, product
+from torch_geometric_dsom.nn.precision import fast_matmul, plain_matmul, product
 from torch_geometric_dsom.nn.product_of_experts import product_of_experts
 from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_interaction, make_scorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
@@ -53,6 +53,7 @@ __all__ = [
     "n3_penalty_real",
     "negative_distance",
     "piece_rows",
+    "plain_matmul",
     "product",
     "product_of_experts",
     "rows",

@@ -39,6 +39,29 @@ def fast_matmul() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def plain_matmul() -> Iterator[None]:
+    """Undoes :func:`fast_matmul` for a while, for small products of a size that is another one each time.
+
+    The faster library keeps a program for each size that it has met, up to a thousand of them, which is hundreds of
+    megabytes for nothing.
+
+    Example:
+        >>> import torch
+        >>> with fast_matmul(), plain_matmul():
+        ...     product = torch.ones(2, 2) @ torch.ones(2, 2)
+    """
+    before = torch.get_float32_matmul_precision()
+    if torch.cuda.is_available():
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def product(a: Tensor, b: Tensor, dtype: torch.dtype | None = None, out: Tensor | None = None) -> Tensor:
     """A matrix product, computed in another dtype where one is given.
 

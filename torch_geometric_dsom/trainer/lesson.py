@@ -11,7 +11,7 @@ from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.loss import grouped_cross_entropy
-from torch_geometric_dsom.nn import score_tangent
+from torch_geometric_dsom.nn import plain_matmul, score_tangent
 from torch_geometric_dsom.sampler import (
     Around,
     EndlessBatches,
@@ -205,7 +205,8 @@ def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards, world
             reward = rewards(all_subsets(agent.num_teachers, choice.action.device).expand(len(choice.action), -1, -1))
             own = rewards(choice.action)
     total, number = world.sum_(torch.stack([own.sum(), own.new_tensor(own.numel())]))
-    return {"reward": total / number.clamp_min(1), **agent.update(choice, reward, *shared)}
+    with plain_matmul():
+        return {"reward": total / number.clamp_min(1), **agent.update(choice, reward, *shared)}
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.loss import StudentView
+from torch_geometric_dsom.nn import plain_matmul
 from torch_geometric_dsom.sampler import (
     Candidates,
     QueryBatch,
@@ -52,9 +53,10 @@ class Questions(NamedTuple):
         divergence = -(view.near + view.rest)[self.row] - self.entropy
         student = StudentSignals(view.log_prob(self.row, self.favourite), divergence)
         self.state[:, self.columns] = student.features()
-        if around is None:
-            return agent.sample(self.state, available=self.available)
-        return agent.sample(self.state, available=self.available, around=around)
+        with plain_matmul():
+            if around is None:
+                return agent.sample(self.state, available=self.available)
+            return agent.sample(self.state, available=self.available, around=around)
 
     def part(self, questions: slice, first_row: int) -> Questions:
         """Some of the questions, without a copy.
