@@ -92,6 +92,17 @@ def test_shares_of_batches_add_up_to_everything(together, small_graph, taught, v
     assert torch.allclose(sum(own for _, _, own in shares), relation, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("reward", [{}, {"reward_facts": "train", "reward": "influence"}])
+def test_a_process_without_a_query_takes_part(together, small_graph, taught, reward):
+    options = {"student_fit": {"batch_size": 1, "relation_prediction": 0.5}, "unlabelled": 1.0, **reward}
+    _, expected, entity, relation = steps(taught, small_graph, options, Team())
+    shares = together(3, lambda world: steps(taught, small_graph, options, Team(world))[1:])
+    for step, whole in enumerate(expected):
+        assert sum(found[step]["loss"] for found, *_ in shares) == pytest.approx(whole["loss"], rel=1e-4)
+    assert torch.allclose(sum(own for _, own, _ in shares), entity, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(sum(own for _, _, own in shares), relation, rtol=1e-3, atol=1e-6)
+
+
 def test_candidates_of_each_process_stand_for_its_entities(together, small_graph, taught):
     """With so many that all are drawn, the loss is exact; with few it is close, and the sums are finite."""
     options = {"candidates": "topk", "candidate_top_k": 3, "num_candidates": 600, "selection": "all"}

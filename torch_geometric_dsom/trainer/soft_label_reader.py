@@ -124,6 +124,8 @@ class SoftLabelReader:
 
     def _ask(self, first: int, last: int, use: str) -> Tensor:
         """Distributions ``[K, rows, N]`` of some of those to ask for."""
+        if first == last:  # a process may have no part of a batch
+            return self._room(use, 0)
         if last > self._last:
             self._first, self._last = first, min(max(first + self._most, last), len(self._new))
             asked = slice(self._first, self._last)
