@@ -24,13 +24,14 @@ VARIANTS = {
     "default": {"teacher_dropout": 0.5, "student_dropout": 0.2, "cache": "none"},
     "parts": {
         "reward": "margin",
+        "policy": "categorical",
         "student_fit": {**worker.FIT, "workspace_bytes": 1 << 17, "n3": 0.01},
         "selection_per": "query",
     },
     "training facts": {"reward_facts": "train", "reward": "influence", "crossfit": 2, "neighbors": "none"},
     "few candidates": {"candidates": "topk", "num_candidates": 30, "candidate_top_k": 3, "selection": "random"},
     "entities dealt out": {"distributed": "entity", "teacher_dropout": 0.5, "student_dropout": 0.2},
-    "lookahead": {"reward": "lookahead", "policy": "categorical", "unlabelled": 0.5},
+    "lookahead": {"reward": "lookahead"},
 }
 
 
@@ -65,9 +66,8 @@ def test_losses_and_ranks_are_those_of_one_process(tmp_path, processes, names):
                     # Rounding may flip a lot that is drawn, or two scores that are all but tied in a reward by ranks.
                     close, few = (1e-4, 1e-6) if name == "default" else (5e-3, 3e-3)
                     assert other[key] == pytest.approx(value, rel=close, abs=few), (name, record["phase"], key)
-                else:  # of the agent; near zero; the rewards of a look-ahead have unit size over a share, not the batch
-                    close = 5e-2 if name == "lookahead" else 1e-2
-                    assert other[key] == pytest.approx(value, rel=close, abs=2e-3), (name, record["phase"], key)
+                else:  # of the agent; near zero
+                    assert other[key] == pytest.approx(value, rel=1e-2, abs=2e-3), (name, record["phase"], key)
         ranks, wanted = (torch.tensor(x["ranks"]) for x in (found[0], expected))
         if name == "default":
             assert torch.equal(ranks, wanted)
@@ -88,12 +88,15 @@ def test_distributed_data_parallel_wraps_a_scorer_as_it_is(tmp_path):
 @pytest.mark.parametrize("first", ["data", "entity"])
 @pytest.mark.parametrize("again", [3, 1])
 def test_a_killed_process_ends_the_job_and_any_number_of_processes_goes_on(tmp_path, first, again):
-    expected = worker.train({})[0]
-    killed = torchrun(2, "worker.py", "kept", tmp_path, json.dumps({"kill": True, "distributed": first}), timeout=300)
+    small = {**worker.FIT, "lr": 0.03}  # entities of a kind have all but the same scores: rounding may swap their ranks
+    options = {"student_fit": small, "teacher_fit": small}
+    expected = worker.train(options)[0]
+    once = json.dumps({**options, "kill": True, "distributed": first})
+    killed = torchrun(2, "worker.py", "kept", tmp_path, once, timeout=300)
     assert killed.returncode != 0
     assert "SIGKILL" in killed.stderr
     assert "WorkerError: rank 0 of 2: expected an answer of every process" in killed.stderr
-    done = torchrun(again, "worker.py", "kept", tmp_path, "{}", timeout=300)
+    done = torchrun(again, "worker.py", "kept", tmp_path, json.dumps(options), timeout=300)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "kept.json").read_text())
     assert found["mrr"] == pytest.approx(expected.evaluate(worker.graph()).mrr, rel=1e-4)

@@ -22,6 +22,7 @@ from torch_geometric_dsom.sampler import (
     all_subsets,
     first_order_reward,
     margin_reward,
+    subset_index,
 )
 from torch_geometric_dsom.trainer.ensemble import FactSignals
 from torch_geometric_dsom.trainer.fit import Logs
@@ -145,11 +146,11 @@ class LookaheadLesson:
         self.batches = EndlessBatches(sampler)
         self.positive = positive
         self._direction: dict[str, Tensor] = {}
-        self._expected: list[tuple[Tensor, Tensor]] = []
+        self._gain: list[Tensor] = []
 
     def before(self, objective: DistillationObjective) -> Logs:
         """Finds the direction in which the loss on the other facts grows."""
-        model, self._expected = objective.model, []
+        model, self._gain = objective.model, []
         if not isinstance(model, nn.Module):
             raise ConfigError(f"reward: 'lookahead' expects a student that is a module, got {type(model).__name__}")
         others = next(self.batches).to(objective.device)
@@ -162,21 +163,20 @@ class LookaheadLesson:
         return {}
 
     def after(self, objective: DistillationObjective, part: QueryBatch, facts: FactSignals, done: Distilled) -> None:
-        """Takes what the direction does to the expectations of student and teachers."""
+        """Takes what the direction does to the expectations of teachers, beside the student's."""
         assert isinstance(objective.model, nn.Module)
         tangent = score_tangent(objective.model, part.head, part.relation, self._direction)
-        self._expected.append(_expected(tangent, done))
+        self._gain.append(_gain(tangent, done))
 
     def finish(self, objective: DistillationObjective, batch: QueryBatch, choice: TeacherChoice) -> Logs:
         """One update on the facts of the batch."""
-        own, theirs = (torch.cat(parts) for parts in zip(*self._expected, strict=True))
+        gain = torch.cat(self._gain)
         self._direction = {}
         # Gradients are small; what matters is which set is better, so rewards have unit size over the batch.
-        gap = (own.unsqueeze(-1) - theirs).abs().sum() / objective.world.total(theirs.numel())
-        scale = objective.world.sum_(gap).clamp_min(torch.finfo(own.dtype).tiny)
-        row = batch.row.to(own.device)
-        student, teachers = own[row] / scale, theirs[row] / scale
-        rewards = _closed_form("lookahead", self.positive, student, teachers)
+        size = gain.abs().sum() / objective.world.total(gain.numel())
+        scale = objective.world.sum_(size).clamp_min(torch.finfo(gain.dtype).tiny)
+        teachers = gain[batch.row.to(gain.device)] / scale
+        rewards = _closed_form("lookahead", self.positive, teachers.new_zeros(len(teachers)), teachers)
         return update(self.agent, choice, rewards, objective.world)
 
     def state_dict(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def update(agent: TeacherSampler, choice: TeacherChoice, rewards: Rewards, world
             reward = own = rewards(choice.action)
         else:
             reward = rewards(all_subsets(agent.num_teachers, choice.action.device).expand(len(choice.action), -1, -1))
-            own = rewards(choice.action)
+            own = reward.gather(1, subset_index(choice.action).unsqueeze(-1)).squeeze(-1)
     total, number = world.sum_(torch.stack([own.sum(), own.new_tensor(own.numel())]))
     with plain_matmul():
         return {"reward": total / number.clamp_min(1), **agent.update(choice, reward, *shared)}
@@ -242,8 +242,7 @@ def _evidence(reward: str, batch: QueryBatch, facts: FactSignals, done: Distille
     gold = done.view.log_prob(row, done.candidates.place(batch.target))
     if reward == "margin":
         return gold, facts.gold
-    own, theirs = _expected(done.view.prob(), done)
-    return own[row] - gold.exp(), theirs[row] - facts.gold.exp()
+    return -gold.exp(), _gain(done.view.prob(), done)[row] - facts.gold.exp()
 
 
 def _closed_form(reward: str, positive: bool, student: Tensor, teachers: Tensor) -> Rewards:
@@ -253,9 +252,13 @@ def _closed_form(reward: str, positive: bool, student: Tensor, teachers: Tensor)
     return lambda action: first_order_reward(student, teachers, action, positive)
 
 
-def _expected(values: Tensor, done: Distilled) -> tuple[Tensor, Tensor]:
-    """Expectations of values ``[Q, N]`` under the student, ``[Q]``, and under the teachers, ``[Q, K]``."""
-    return (done.view.prob() * values).sum(dim=-1), done.labels.dot(values)
+def _gain(values: Tensor, done: Distilled) -> Tensor:
+    """Expectations of values ``[Q, N]`` under the teachers less that under the student, ``[Q, K]``.
+
+    What all values have in common may be a thousand times what tells the two apart, so it goes first.
+    """
+    own = (done.view.prob() * values).sum(dim=-1, keepdim=True)
+    return done.labels.dot(values - own)
 
 
 def _few(batch: QueryBatch) -> QueryBatch:

@@ -12,8 +12,10 @@ from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.distributed import Shard
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.evaluation.ranking import count_above
 from torch_geometric_dsom.loss import sharded_softmax_
-from torch_geometric_dsom.nn import ShardedScorer, product, rows_within
+from torch_geometric_dsom.loss.cross_entropy import CACHED_BYTES
+from torch_geometric_dsom.nn import ShardedScorer, piece_rows, product, rows_within
 from torch_geometric_dsom.sampler import ALL, Candidates, ShardCandidates, TeacherSignals, log_of
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.soft_label_reader import SoftLabelReader
@@ -185,17 +187,20 @@ class ShardedEnsemble(Ensemble):
     def signals(
         self, prob: Tensor, row: Tensor, entity: Tensor, groups: GroupRows, candidates: Candidates = ALL
     ) -> TeacherSignals:
-        """What the agent sees of the teachers about an answer of each fact: a sum, a maximum, a sum."""
+        """What the agent sees of the teachers about an answer of each fact; two messages."""
         world, (mine, column) = self.shard.world, self._among(candidates).columns(entity)
-        gold = self._pick(prob, row, mine, column)
-        top = world.max_(torch.stack([part.amax(dim=-1) for part in prob.unbind(dim=1)], dim=-1))
+        gold = prob[row, :, column] * mine.unsqueeze(-1)
+        top = torch.stack([part.amax(dim=-1) for part in prob.unbind(dim=1)], dim=-1)
+        golds, tops = world.stack(torch.cat([gold, top])).split([len(gold), len(top)], dim=1)
+        gold, top = golds.sum(dim=0), tops.amax(dim=0)
         columns = []
         for k, part in enumerate(prob.unbind(dim=1)):
-            values, value = part[row], gold[:, k].unsqueeze(-1)
             mass = scatter(part[groups.row, groups.entity], groups.row, dim_size=part.size(0))
-            above, not_below = (values > value).sum(dim=-1).to(value), (values >= value).sum(dim=-1).to(value)
+            above, not_below = count_above(part, row, gold[:, k])
+            size = piece_rows(part, 2, max(part.size(1), 1), CACHED_BYTES, part.nbytes)
+            entropy = torch.cat([torch.special.entr(some).sum(dim=-1) for some in part.split(size)])
             # The answer's own probability is the same number in its process: it counts itself there.
-            columns.append(torch.stack([torch.special.entr(part).sum(dim=-1)[row], mass[row], above, not_below]))
+            columns.append(torch.stack([entropy[row], mass[row], above.to(mass), not_below.to(mass)]))
         entropy, mass, above, not_below = world.sum_(torch.stack(columns, dim=-1))
         return TeacherSignals(log_of(gold), 2.0 / (above + not_below + 1), entropy, top[row], mass)
 

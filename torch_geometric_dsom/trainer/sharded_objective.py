@@ -16,6 +16,7 @@ from torch_geometric_dsom.data import GroupRows, KnownAnswers
 from torch_geometric_dsom.distributed import Shard
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
+from torch_geometric_dsom.evaluation.ranking import count_above
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
     SoftLabels,
@@ -128,9 +129,8 @@ class ShardedDistillationObjective(_Sharded, DistillationObjective):
     ) -> Rewards:
         """Rewards by filtered ranks: two messages for the distributions and the gold answers, one for the counts."""
         shard, count = self.shard, teacher_logits.size(1)
-        # One after the other, the student last; as probabilities, among which there may be ties.
-        every = torch.cat([teacher_logits.transpose(0, 1), logits.unsqueeze(0)])
-        every = sharded_softmax_(every, shard)[0].transpose(0, 1)
+        # The student last; as probabilities, among which there may be ties.
+        every = sharded_softmax_(torch.cat([teacher_logits, logits.unsqueeze(1)], dim=1), shard)[0]
         prob, own = every[:, :count], every[:, count]
         row, answer = known.rows(batch.head, batch.relation)
         other = answer != batch.target[row]
@@ -143,8 +143,8 @@ class ShardedDistillationObjective(_Sharded, DistillationObjective):
             every[rows, :, columns] = floor  # other known answers are last, the answer itself is not counted
 
         def counts(values: Tensor, value: Tensor) -> Tensor:
-            value = value.unsqueeze(-1)
-            return (values > value).sum(dim=-1).to(value) + (values >= value).sum(dim=-1).to(value)
+            above, not_below = count_above(values, each, value)
+            return (above + not_below).to(value)
 
         def rewards(action: Tensor) -> Tensor:
             sets = action.unsqueeze(1) if action.dim() == 2 else action
