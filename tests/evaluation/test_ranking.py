@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from torch_geometric_dsom.errors import DataError, NonFiniteError
 from torch_geometric_dsom.evaluation import filtered_ranks
-from torch_geometric_dsom.evaluation.ranking import _count_on_cpu, _count_on_device
 
 N = 7
 TABLES = st.lists(st.lists(st.integers(-3, 3), min_size=N, max_size=N), min_size=1, max_size=5)
@@ -108,12 +107,3 @@ def test_caller_keeps_gradients_and_scores():
     ranks = filtered_ranks(scores, torch.tensor([0, 1]), pairs([{1}, set()]))
     assert not ranks.optimistic.requires_grad
     assert scores.tolist() == [[0.0] * 3] * 2
-
-
-def test_both_ways_of_counting_agree():
-    g = torch.Generator().manual_seed(0)
-    scores = torch.randint(-5, 5, (9, 40), generator=g).float()
-    row = torch.randint(9, (100,), generator=g)
-    value = scores[row, torch.randint(40, (100,), generator=g)]
-    for one, other in zip(_count_on_cpu(scores, row, value), _count_on_device(scores, row, value), strict=True):
-        assert torch.equal(one, other)

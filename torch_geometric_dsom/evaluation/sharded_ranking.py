@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torch_geometric_dsom.data.count_above import count_above
 from torch_geometric_dsom.distributed import Shard
-from torch_geometric_dsom.evaluation.ranking import Ranks, check_finite, count_above
+from torch_geometric_dsom.evaluation.ranking import Ranks, check_finite
 
 
 def sharded_ranks(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.data.count_above import count_above
 from torch_geometric_dsom.sampler.query_sampler import QueryBatch
 
 
@@ -235,8 +236,9 @@ def inverse_rank(values: Tensor, target: Tensor) -> Tensor:
         >>> inverse_rank(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([1]))
         tensor([0.5000])
     """
-    gold = values.gather(1, target.unsqueeze(-1))
-    return 2.0 / ((values > gold).sum(dim=-1) + (values >= gold).sum(dim=-1) + 1).to(values.dtype)
+    row = torch.arange(len(values), device=values.device)
+    above, not_below = count_above(values, row, values[row, target])
+    return (2.0 / (above + not_below + 1)).to(values.dtype)
 
 
 def _like(values: Tensor, action: Tensor, scalar: bool = False) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import scatter
 
+from torch_geometric_dsom.data.count_above import count_above
 from torch_geometric_dsom.data.groups import GroupRows
 
 
@@ -84,6 +85,5 @@ def log_of(prob: Tensor) -> Tensor:
 
 def _rank(values: Tensor, row: Tensor, gold: Tensor) -> Tensor:
     """Realistic rank of each fact's target within its query's row."""
-    values, gold = values[row], gold.unsqueeze(-1)
-    greater, not_less = (values > gold).sum(dim=-1), (values >= gold).sum(dim=-1)
-    return 0.5 * (greater + not_less + 1).to(gold.dtype)
+    above, not_below = count_above(values, row, gold)
+    return (0.5 * (above + not_below + 1)).to(gold.dtype)

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
+from torch_geometric_dsom.data.count_above import count_above
 from torch_geometric_dsom.distributed import Shard
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
-from torch_geometric_dsom.evaluation.ranking import count_above
 from torch_geometric_dsom.loss import sharded_softmax_
 from torch_geometric_dsom.loss.cross_entropy import CACHED_BYTES
 from torch_geometric_dsom.nn import ShardedScorer, piece_rows, product, rows_within

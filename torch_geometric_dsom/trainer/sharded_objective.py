@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from torch_geometric_dsom.data import GroupRows, KnownAnswers
+from torch_geometric_dsom.data.count_above import count_above
 from torch_geometric_dsom.distributed import Shard
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
-from torch_geometric_dsom.evaluation.ranking import count_above
 from torch_geometric_dsom.loss import (
     NeighborDecoupledKDLoss,
     SoftLabels,
