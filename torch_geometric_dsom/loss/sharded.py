@@ -187,7 +187,7 @@ def _outside(s: Tensor, outside: Tensor, prob: Tensor) -> tuple[Tensor, Tensor, 
     """Softmax of a row; its maximum, its log-sum-exp, each teacher's mass and product with the logits below the top."""
     tops, norms = s.new_empty(2, s.size(0))
     mass, dot = s.new_empty(2, *prob.shape[:2])
-    for some in _pieces(s, 2 + prob.size(1)):
+    for some in _pieces(s, 1):  # by the student's logits: calls for a row or two would cost more than the cache saves
         part, room = s[some], outside[some]
         torch.amax(part, dim=-1, out=tops[some])
         for k, teacher in enumerate(prob[some].unbind(dim=1)):

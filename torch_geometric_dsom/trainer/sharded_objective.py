@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torch_geometric_dsom.data import GroupRows, KnownAnswers
@@ -130,8 +131,11 @@ class ShardedDistillationObjective(_Sharded, DistillationObjective):
         """Rewards by filtered ranks: two messages for the distributions and the gold answers, one for the counts."""
         shard, count = self.shard, teacher_logits.size(1)
         # The student last; as probabilities, among which there may be ties.
-        every = sharded_softmax_(torch.cat([teacher_logits, logits.unsqueeze(1)], dim=1), shard)[0]
-        prob, own = every[:, :count], every[:, count]
+        every = self.memory.room("ranked", (len(logits), count + 1, logits.size(1)), logits)
+        for k, part in enumerate([*teacher_logits.unbind(dim=1), logits]):
+            every[:, k] = part
+        every = sharded_softmax_(every, shard)[0]
+        own = every[:, count]
         row, answer = known.rows(batch.head, batch.relation)
         other = answer != batch.target[row]
         row, answer, target = (x.to(logits.device) for x in (row[other], answer[other], batch.target))
@@ -148,11 +152,11 @@ class ShardedDistillationObjective(_Sharded, DistillationObjective):
 
         def rewards(action: Tensor) -> Tensor:
             sets = action.unsqueeze(1) if action.dim() == 2 else action
-            weights = sets.to(prob.dtype)
-            wanted = torch.einsum("msk,mk->ms", weights, gold[:, :count])
+            weights = F.pad(sets.to(every.dtype), (0, 1))  # a part of the slabs would be copied for each product
+            wanted = torch.einsum("msk,mk->ms", weights, gold)
             found = [counts(own, gold[:, count])]
             for s in range(sets.size(1)):
-                mixed = torch.bmm(weights[:, s : s + 1], prob).squeeze(1)
+                mixed = torch.bmm(weights[:, s : s + 1], every).squeeze(1)
                 found.append(counts(mixed, wanted[:, s]))
             inverse = 2.0 / (shard.world.sum_(torch.stack(found, dim=-1)) + 2.0)
             gain = inverse[:, 1:] - inverse[:, :1]
