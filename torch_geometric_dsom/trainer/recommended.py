@@ -25,6 +25,11 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "student_fit": {**_RANK_200["student_fit"], "epochs": 12},
         "teacher_fit": {**_RANK_200["teacher_fit"], "epochs": 12},
     },
+    "DB15K": {
+        **_RANK_200,
+        "modality_experts": False,
+        "student_fit": {**_RANK_200["student_fit"], "n3": 0.05},
+    },
     "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
 
