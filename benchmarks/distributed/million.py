@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -89,6 +91,11 @@ def peak_bytes() -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--entities", type=int, default=SIZE[0])
@@ -131,7 +138,8 @@ def main() -> None:
             "processes": world.size, "shared_by": trainer.team.by if world.size > 1 else "none", "options": options,
             "feature_bytes": path.stat().st_size, "seconds": seconds, "peak_bytes": peaks, "losses": losses,
             "queries": result.count, "mrr": result.mrr, "chance_mean_rank": arguments.entities / 2,
-            "mean_rank": result.mean_rank, "machine": platform.machine(), "threads": torch.get_num_threads(),
+            "mean_rank": result.mean_rank, "threads": torch.get_num_threads(), "commit": commit(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         }  # fmt: skip
         world.barrier()
     if world.is_first:

@@ -117,7 +117,8 @@ def million(row: dict[str, Any]) -> str:
         f"A graph of {row['entities']:,} entities and {row['facts']:,} facts, {row['processes']} process(es), "
         f"{row['batches']} batches of each phase and {row['queries']:,} queries (`million.py`): {seconds}; at most "
         f"{max(row['peak_bytes']) / GIB:.1f} GiB a process, pages of the mapped features counted in; mean rank "
-        f"{row['mean_rank']:,.0f} after that slice, {row['chance_mean_rank']:,.0f} by chance."
+        f"{row['mean_rank']:,.0f} after that slice, {row['chance_mean_rank']:,.0f} by chance. {row['machine']}, "
+        f"{row['threads']} threads, commit {row['commit']}."
     )
 
 
