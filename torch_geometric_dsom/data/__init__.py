@@ -7,6 +7,7 @@ from torch_geometric_dsom.data.known_answers import KnownAnswers
 from torch_geometric_dsom.data.map_features import map_features
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.neighbor_index import NeighborIndex
+from torch_geometric_dsom.data.path_index import PathIndex
 from torch_geometric_dsom.data.relation_affinity import RelationAffinity
 from torch_geometric_dsom.data.triples import split_triples, with_inverses
 from torch_geometric_dsom.data.validate import ModalityReport, ValidationReport, validate
@@ -19,6 +20,7 @@ __all__ = [
     "KnownAnswers",
     "ModalityReport",
     "NeighborIndex",
+    "PathIndex",
     "RelationAffinity",
     "ValidationReport",
     "Vocabulary",

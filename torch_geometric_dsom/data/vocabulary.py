@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -46,6 +47,19 @@ class Vocabulary:
             relations,
             list(data["relation_labels"]) if "relation_labels" in data else relations,
         )
+
+    @property
+    def relation_names(self) -> tuple[str, ...]:
+        """A name of its own for each relation: its label, or its id where several share the label.
+
+        Example:
+            >>> Vocabulary([], [], ["rdf:type", "dbo:type", "P1"], ["type", "type", "orbits"]).relation_names
+            ('rdf:type', 'dbo:type', 'orbits')
+        """
+        count = Counter(self.relation_labels)
+        pairs = zip(self.relation_labels, self.relation_ids, strict=True)
+        names = tuple(label if count[label] == 1 else own for label, own in pairs)
+        return names if len(set(names)) == len(names) else tuple(self.relation_ids)
 
     def entity(self, name: str | int) -> int:
         """The row of an entity, given by id, by label, or by row.

@@ -113,10 +113,7 @@ def breakdown(
         raise ConfigError(f"degrees: expected rising numbers from 0, got {starts}")
     fact, asked_tail = _facts_of(result, split_triples(data, split), split)
     if by == "relation":
-        vocabulary = Vocabulary.from_data(data)
-        labels, ids = vocabulary.relation_labels, vocabulary.relation_ids
-        unique = len(set(labels)) == len(labels)
-        return _cut(result, by, fact[:, 1], list(labels if unique else ids))
+        return _cut(result, by, fact[:, 1], list(Vocabulary.from_data(data).relation_names))
     entity = torch.where(asked_tail if by.startswith("query") else ~asked_tail, fact[:, 0], fact[:, 2])
     if by.endswith("degree"):
         count = degree(data.edge_index.flatten(), data.num_nodes, dtype=torch.long).cpu()

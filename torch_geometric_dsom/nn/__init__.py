@@ -10,13 +10,15 @@ from torch_geometric_dsom.nn.functional import (
     negative_distance,
     rows,
 )
+from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
 from torch_geometric_dsom.nn.precision import fast_matmul, plain_matmul, product
 from torch_geometric_dsom.nn.product_of_experts import product_of_experts
-from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_interaction, make_scorer
+from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_guided_scorer, make_interaction, make_scorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
+from torch_geometric_dsom.nn.rule_scorer import Rule, RuleScorer
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
 from torch_geometric_dsom.nn.sharded_scorer import ShardedScorer
 from torch_geometric_dsom.nn.tangent import score_tangent
@@ -32,10 +34,13 @@ __all__ = [
     "DistMult",
     "DistMultInteraction",
     "EmbeddingScorer",
+    "GuidedScorer",
     "Interaction",
     "ModalityTeacher",
     "RotatE",
     "RotatEInteraction",
+    "Rule",
+    "RuleScorer",
     "Scorer",
     "ShardedScorer",
     "SumInteraction",
@@ -47,6 +52,7 @@ __all__ = [
     "complex_query",
     "fast_matmul",
     "gathering",
+    "make_guided_scorer",
     "make_interaction",
     "make_scorer",
     "n3_penalty",

@@ -9,9 +9,11 @@ from typing import Any
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.complex import ComplEx, ComplExInteraction
 from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
+from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
+from torch_geometric_dsom.nn.rule_scorer import RuleScorer
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
@@ -86,3 +88,27 @@ def make_scorer(config: Mapping[str, Any]) -> EmbeddingScorer:
     if isinstance(interaction, ComplExInteraction):
         return ComplEx(config["num_entities"], config["num_relations"], interaction.rank)
     return EmbeddingScorer(config["num_entities"], config["num_relations"], interaction)
+
+
+def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
+    """Builds a scorer with rules from what :meth:`GuidedScorer.config` gives; its tables are still to be loaded.
+
+    Args:
+        config (dict): ``scorer``, ``rules`` and ``weight``.
+
+    Raises:
+        ConfigError: If a value is missing or does not fit.
+
+    Example:
+        >>> from torch_geometric_dsom.nn import ComplEx
+        >>> make_guided_scorer(GuidedScorer(ComplEx(4, 1, rank=2), RuleScorer(4, 1), 3.0).config()).weight
+        3.0
+    """
+    missing = {"scorer", "rules", "weight"} - set(config)
+    if missing:
+        raise ConfigError(f"config: expected scorer, rules and weight, {sorted(missing)} missing")
+    try:
+        rules = RuleScorer(**config["rules"])
+    except TypeError as error:
+        raise ConfigError(f"rules: {error}") from error
+    return GuidedScorer(make_scorer(config["scorer"]), rules, config["weight"])

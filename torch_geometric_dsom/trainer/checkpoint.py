@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torch_geometric_dsom.data import Vocabulary
 from torch_geometric_dsom.errors import CheckpointError, ConfigError
-from torch_geometric_dsom.nn import EmbeddingScorer, Scorer, make_scorer
+from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Scorer, make_guided_scorer, make_scorer
 from torch_geometric_dsom.sampler import POLICIES, TeacherSampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.fit import FitResult
@@ -82,10 +82,10 @@ def load(
         for name, config in meta["models"].items():
             model = _scorer(config, vocabulary, _under(tensors, name))
             model.to(trainer.device).eval()
-            if name == "student":
-                trainer.student = model
+            if name == STUDENT:
+                trainer.student = _tables(name, model)
             elif name == "baseline":
-                trainer.baseline = model
+                trainer.baseline = _tables(name, model)
             else:
                 trainer.teachers[name.removeprefix("teacher/")] = model.requires_grad_(False)
         if meta["agent"] is not None:
@@ -125,14 +125,16 @@ def load_student(directory: str | os.PathLike[str]) -> tuple[EmbeddingScorer, Vo
     try:
         config = DSoMConfig.from_dict(meta["config"]) if meta["config"] != {} else None
         vocabulary = _vocabulary(meta)
-        scorer = _scorer(meta["models"][STUDENT], vocabulary, _under(tensors, STUDENT))
+        scorer = _tables(STUDENT, _scorer(meta["models"][STUDENT], vocabulary, _under(tensors, STUDENT)))
     except DAMAGE as error:
         raise CheckpointError(f"{directory}: not a readable save: {error}") from error
     return scorer, vocabulary, config
 
 
-def plain(name: str, part: object) -> EmbeddingScorer:
+def plain(name: str, part: object) -> EmbeddingScorer | GuidedScorer:
     """A part as tables with an interaction that can be named and built again."""
+    if isinstance(part, GuidedScorer):
+        return part
     if isinstance(part, Scorer):
         plain = part if isinstance(part, EmbeddingScorer) else part.freeze()
         with contextlib.suppress(ConfigError):
@@ -156,7 +158,9 @@ def _vocabulary(meta: Mapping[str, Any]) -> Vocabulary:
     return Vocabulary(*names)
 
 
-def _scorer(told: Mapping[str, Any], vocabulary: Vocabulary, tensors: dict[str, Tensor]) -> EmbeddingScorer:
+def _scorer(
+    told: Mapping[str, Any], vocabulary: Vocabulary, tensors: dict[str, Tensor]
+) -> EmbeddingScorer | GuidedScorer:
     """A scorer of saved tables; sizes are compared before there is memory for them."""
     sizes = len(vocabulary.entity_ids), len(vocabulary.relation_ids)
     if (told["num_entities"], told["num_relations"]) != sizes:
@@ -164,13 +168,21 @@ def _scorer(told: Mapping[str, Any], vocabulary: Vocabulary, tensors: dict[str, 
             f"expected {told['num_entities']!r} entities and {told['num_relations']!r} relations with names, "
             f"got {sizes[0]} and {sizes[1]}"
         )
+    make = make_guided_scorer if told.get("name") == GuidedScorer.name else make_scorer
     with torch.device("meta"):
-        empty = make_scorer(told).state_dict()
+        empty = make(told).state_dict()
     for name, value in empty.items():
         _compare(name, tensors[name], value.shape)
-    scorer = make_scorer(told)
+    scorer = make(told)
     scorer.load_state_dict(tensors)
     return scorer
+
+
+def _tables(name: str, model: EmbeddingScorer | GuidedScorer) -> EmbeddingScorer:
+    """A model that only teachers may be more than."""
+    if not isinstance(model, EmbeddingScorer):
+        raise TypeError(f"{name}: expected plain tables, got a {type(model).__name__}")
+    return model
 
 
 def _agent(told: Mapping[str, Any], num_teachers: int, tensors: dict[str, Tensor]) -> TeacherSampler:

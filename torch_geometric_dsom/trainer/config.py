@@ -62,6 +62,9 @@ class DSoMConfig:
         joint_expert (bool): Whether there is an expert with a free vector for every entity, as the student has, to
             which linear projections of all modalities are added; it is trained as the student is.
             (default: :obj:`False`)
+        rule_weight (float): Weight of rules mined from paths of training facts in the fused teacher, see
+            :class:`~torch_geometric_dsom.nn.GuidedScorer`; there is one then even where there is a single expert. None
+            are mined if 0. (default: :obj:`0.0`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -146,6 +149,7 @@ class DSoMConfig:
     structure_experts: int = 1
     modality_experts: bool = True
     joint_expert: bool = False
+    rule_weight: float = 0.0
     crossfit: int = 0
     selection: str = "reinforced"
     selection_per: str = "fact"
@@ -192,7 +196,16 @@ class DSoMConfig:
                 raise ConfigError(f"{name}: expected zero, a positive number or None, got {getattr(self, name)}")
         if self.alpha is None and self.omega is None:
             raise ConfigError("alpha: expected a number where omega is None, got None")
-        for name in ("gamma", "warmup", "unlabelled", "teacher_hidden", "entropy_weight", "cache_bytes", "cache_top_k"):
+        for name in (
+            "rule_weight",
+            "gamma",
+            "warmup",
+            "unlabelled",
+            "teacher_hidden",
+            "entropy_weight",
+            "cache_bytes",
+            "cache_top_k",
+        ):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
         for name in ("temperature", "agent_lr"):

@@ -57,6 +57,8 @@ def obstacle(config: DSoMConfig, loss: nn.Module, models: Iterable[object]) -> s
         return "neighbors='topk'"
     if config.reward not in ("rank", "margin"):
         return f"reward='{config.reward}'"
+    if config.rule_weight > 0:
+        return "rule_weight above 0"
     if config.selection == "best_per_relation":
         return "selection='best_per_relation'"
     other = [model for model in models if not isinstance(model, (EmbeddingScorer, ModalityTeacher, ShardedScorer))]

@@ -28,9 +28,9 @@ from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.ensemble import Ensemble
-from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts
+from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, guided, make_experts
 from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
-from torch_geometric_dsom.trainer.identity import part_identity, run_identity
+from torch_geometric_dsom.trainer.identity import flat, part_identity, run_identity
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.phase_keeper import fit_kept
@@ -234,8 +234,8 @@ class DSoMTrainer:
             objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
-        if len(experts) > 1:
-            teachers[FUSED] = fuse(list(experts.values()))
+        if len(experts) > 1 or self.config.rule_weight > 0:
+            teachers[FUSED] = guided(fuse(list(experts.values())), data, self.config.rule_weight)
         return teachers
 
     def fit_student(
@@ -297,7 +297,7 @@ class DSoMTrainer:
         facts = split_triples(data, split)
         if facts.size(0) == 0:
             raise ConfigError(f"split: expected one with facts, got '{split}'")
-        return selection_shares(self.objective(data), facts, tuple(Vocabulary.from_data(data).relation_labels))
+        return selection_shares(self.objective(data), facts, Vocabulary.from_data(data).relation_names)
 
     def objective(self, data: Data) -> DistillationObjective:
         """The student's objective, to ask what the agent would choose; nobody learns from it.
@@ -425,7 +425,8 @@ class DSoMTrainer:
             parts = {"student": self.student, "agent": self.agent, "loss": self.loss, **self.teachers}
             self._given = {name: part_identity(part) for name, part in parts.items() if part is not None}
         identity = {**run_identity(self.seed, self.config.to_dict(), data), **self._given}
-        run = RunDirectory(self.checkpoint_dir, identity, self.resume, self.keep_checkpoints, self.world)
+        defaults = flat(DSoMConfig().to_dict())
+        run = RunDirectory(self.checkpoint_dir, identity, self.resume, self.keep_checkpoints, self.world, defaults)
         with run.locked() as self.run, StopSignal() as self._stop:
             self.resume = True  # whatever comes next of this trainer belongs to the same run
             try:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.evaluation import TailScorer, score_into
-from torch_geometric_dsom.nn import EmbeddingScorer, Workspace, piece_rows
+from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Workspace, piece_rows
 from torch_geometric_dsom.sampler import (
     ALL,
     Candidates,
@@ -164,12 +164,18 @@ class Ensemble:
 
     def _product_dtype(self, teacher: TailScorer) -> torch.dtype:
         """In which a teacher's logits are computed."""
+        if isinstance(teacher, GuidedScorer):
+            return self._product_dtype(teacher.scorer)
         narrow = self.dtype is not None and isinstance(teacher, EmbeddingScorer) and teacher.interaction.is_product
         return self.dtype if narrow and self.dtype is not None else torch.float32
 
     @torch.no_grad()
     def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor, entity: Tensor | None) -> None:
         """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
+        if isinstance(teacher, GuidedScorer):
+            self._ask(teacher.scorer, head, relation, out, entity)
+            teacher.rules.add_to(out, head, relation, entity, teacher.weight)
+            return
         if not isinstance(teacher, EmbeddingScorer):  # a table that is made anew at each call is not frozen
             out.copy_(_score(teacher, head, relation, entity))
             return

@@ -27,7 +27,7 @@ def run_identity(seed: int, config: Mapping[str, Any], data: Data) -> dict[str, 
         >>> found["rank"], found["fit.lr"], len(found["data"])
         (4, 0.1, 16)
     """
-    found: dict[str, Any] = {"seed": seed, **_flat(config)}
+    found: dict[str, Any] = {"seed": seed, **flat(config)}
     tensors = {name: value for name, value in data.to_dict().items() if isinstance(value, Tensor)}
     found["data"] = tensor_sum(tensors)
     plain: dict[str, Any] = json.loads(json.dumps(found))
@@ -56,8 +56,14 @@ def tensor_sum(tensors: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options in one dictionary, names joined by dots.
+
+    Example:
+        >>> flat({"rank": 4, "fit": {"lr": 0.1}})
+        {'rank': 4, 'fit.lr': 0.1}
+    """
     found: dict[str, Any] = {}
     for name, value in options.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return found

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import modalities, split_triples
+from torch_geometric_dsom.data import PathIndex, modalities, split_triples
+from torch_geometric_dsom.data.path_index import CHUNK
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
@@ -19,9 +20,12 @@ from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert
 from torch_geometric_dsom.trainer.fit import FitConfig
 
 FLOAT = 4
+PATH = 8  # bytes of a path that rules hold for
+MINING = 96  # bytes for each path that is looked at together
 PARTS = ("teachers", "student", "baseline")
 LOWER = {  # which option makes a part smaller
     "models": "rank",
+    "rules": "the number of facts, or set rule_weight=0",
     "features": "teacher_hidden, or take narrower features",
     "training": "rank",
     "workspace": "workspace_bytes or batch_size of student_fit and teacher_fit",
@@ -135,6 +139,7 @@ def estimate_memory(
     if "student" in parts:
         runs += [f"fold{number}/" for number in range(config.crossfit)]
     experts = _experts(data, config) if runs and "teachers" in parts else {}
+    rules = PATH * PathIndex(data).num_paths if experts and config.rule_weight > 0 else 0
     phases: dict[str, dict[str, int]] = {}
     kept = 0
     for prefix in runs if experts else []:
@@ -145,9 +150,10 @@ def estimate_memory(
             phases[f"{prefix}teacher/{name}"] = {"models": held, "features": features + part.activations, **sizes}
             held += part.parameters  # the last gradient stays
         frozen = sum(part.table for part in experts.values())
-        if len(experts) > 1:  # the tables, copies of them, and the fused one, which holds them side by side
-            phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features}
-            frozen *= 2
+        if len(experts) > 1 or rules:  # the tables, copies of them, and the fused one, which holds them side by side
+            mining = MINING * CHUNK + 2 * rules if rules else 0
+            phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, "rules": mining}
+            frozen = 2 * frozen + rules
         kept += frozen
     if "student" in parts:
         phases["student"] = _student(data, config, kept, teachers or {}, checkpoints)

@@ -29,6 +29,8 @@ class RunDirectory:
         keep (int): How many checkpoints of a phase are kept. (default: :obj:`2`)
         world (World): The processes of the run, which all see the directory; the first one alone writes.
             (default: this one alone)
+        defaults (dict, optional): What counts where a run that is there already does not name something, such as the
+            defaults of options that there were none of when it was begun.
 
     Raises:
         ConfigError: If :obj:`keep` is below one.
@@ -55,6 +57,7 @@ class RunDirectory:
         resume: bool = False,
         keep: int = 2,
         world: World = ALONE,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         if keep < 1:
             raise ConfigError(f"keep: expected a positive number, got {keep}")
@@ -63,6 +66,7 @@ class RunDirectory:
         self.resume = resume
         self.keep = keep
         self.world = world
+        self.defaults = dict(defaults) if defaults is not None else {}
         self._damaged: set[Path] = set()
         self._lock: FileLock | None = None
 
@@ -112,7 +116,8 @@ class RunDirectory:
             raise CheckpointError(f"{self.path}: holds a run already; set resume=True to go on with it")
         found, _ = load_directory(mark)
         for name in {**self.identity, **found}:
-            if self.identity.get(name) != found.get(name):
+            default = self.defaults.get(name)  # of options that there were none of when the run was begun
+            if self.identity.get(name, default) != found.get(name, default):
                 raise CheckpointError(
                     f"{self.path}: the run there has {name}={found.get(name)!r}, got {self.identity.get(name)!r}"
                 )

@@ -24,7 +24,7 @@ class SelectionShares:
 
     Args:
         teachers (list[str]): Names of the teachers.
-        relations (list[str]): Labels of the relations.
+        relations (list[str]): Names of the relations, no two alike.
         share (Tensor): Share of facts for which a teacher is chosen, ``[R, K]``; NaN where a relation has no fact.
         none (Tensor): Share of facts for which no teacher is chosen, ``[R]``.
         count (Tensor): Facts of each relation, both directions counted, ``[R]``.
@@ -81,7 +81,7 @@ def selection_shares(
     Args:
         objective (DistillationObjective): After training.
         facts (Tensor): ``[E, 3]``, int64.
-        relations (tuple[str]): Labels of the :math:`R` relations.
+        relations (tuple[str]): Names of the :math:`R` relations.
         batch_size (int): Queries a batch. (default: :obj:`256`)
     """
     actions, kinds = [], []

@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, make_guided_scorer
+
+FACTS = torch.tensor([[0, 0, 1], [0, 1, 1], [2, 0, 3], [2, 1, 3], [4, 0, 5]])
+
+
+@pytest.fixture
+def guided():
+    data = Data(edge_index=FACTS[:, [0, 2]].T, edge_type=FACTS[:, 1], num_nodes=6, num_relations=2)
+    scorer = ComplEx(6, 2, rank=3, generator=torch.Generator().manual_seed(0))
+    return GuidedScorer(scorer, RuleScorer.from_data(data, 1.0, 2), weight=2.0)
+
+
+def test_scores_are_the_weighted_sum(guided):
+    head, rel = torch.tensor([4, 1, 4]), torch.tensor([1, 0, 3])
+    evidence = guided.rules.score_tails(head, rel)
+    assert evidence.sum() > 0
+    expected = guided.scorer.score_tails(head, rel) + 2.0 * evidence
+    torch.testing.assert_close(guided.score_tails(head, rel), expected)
+    some = torch.tensor([5, 2])
+    torch.testing.assert_close(guided.score_tails(head, rel, some), expected[:, some])
+
+
+def test_it_comes_back_from_its_plain_values(guided):
+    again = make_guided_scorer(guided.config())
+    again.load_state_dict(guided.state_dict())
+    head, rel = torch.arange(6), torch.tensor([0, 1, 2, 3, 0, 1])
+    assert torch.equal(again.score_tails(head, rel), guided.score_tails(head, rel))
+    assert "weight=2.0" in repr(again)
+
+
+def test_bad_parts_are_named(guided):
+    with pytest.raises(ConfigError, match=r"rules: expected \(6, 2\) entities and relations, got \(6, 3\)"):
+        GuidedScorer(guided.scorer, RuleScorer(6, 3))
+    with pytest.raises(ConfigError, match="weight: expected zero or a positive number, got -1"):
+        GuidedScorer(guided.scorer, guided.rules, -1.0)
+    config = guided.config()
+    with pytest.raises(ConfigError, match=r"\['weight'\] missing"):
+        make_guided_scorer({key: value for key, value in config.items() if key != "weight"})
+    with pytest.raises(ConfigError, match="rules: .*num_cats"):
+        make_guided_scorer({**config, "rules": {**config["rules"], "num_cats": 1}})

@@ -1,0 +1,72 @@
+"""A frozen scorer that listens to rules as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.rule_scorer import RuleScorer
+from torch_geometric_dsom.nn.scorer import EmbeddingScorer
+
+
+class GuidedScorer(nn.Module):
+    r"""A frozen scorer :math:`z` plus the evidence :math:`e` of rules: again a product of experts.
+
+    .. math::
+        z'(h, r, t) = z(h, r, t) + w \, e(h, r, t)
+
+    Args:
+        scorer (EmbeddingScorer): The scorer.
+        rules (RuleScorer): The rules, of the same entities and relations.
+        weight (float): Weight :math:`w` of the evidence. (default: :obj:`1.0`)
+
+    Raises:
+        ConfigError: If sizes disagree or the weight is negative.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric_dsom.nn import ComplEx
+        >>> guided = GuidedScorer(ComplEx(4, 1, rank=2), RuleScorer(4, 1), weight=3.0)
+        >>> guided.score_tails(torch.tensor([0]), torch.tensor([1])).shape
+        torch.Size([1, 4])
+    """
+
+    name = "guided"
+
+    def __init__(self, scorer: EmbeddingScorer, rules: RuleScorer, weight: float = 1.0) -> None:
+        super().__init__()
+        sizes = [(part.num_entities, part.num_relations) for part in (scorer, rules)]
+        if sizes[0] != sizes[1]:
+            raise ConfigError(f"rules: expected {sizes[0]} entities and relations, got {sizes[1]}")
+        if not weight >= 0:
+            raise ConfigError(f"weight: expected zero or a positive number, got {weight}")
+        self.scorer, self.rules, self.weight = scorer, rules, weight
+        self.num_entities, self.num_relations = sizes[0]
+
+    @torch.no_grad()
+    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """Scores of entities as answers.
+
+        Args:
+            head (Tensor): Query entities, ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            candidates (Tensor, optional): Entities to score, ``[C]``, int64, each once; all of them if :obj:`None`.
+
+        Returns:
+            Tensor: ``[B, N]`` or ``[B, C]``.
+        """
+        scores = self.scorer.score_tails(head, rel, candidates)
+        return self.rules.add_to(scores, head, rel, candidates, self.weight)
+
+    def config(self) -> dict[str, Any]:
+        """What it is built from, plain values."""
+        parts = {"scorer": self.scorer.config(), "rules": self.rules.config(), "weight": self.weight}
+        sizes = {"num_entities": self.num_entities, "num_relations": self.num_relations}
+        return {"name": self.name, **sizes, **parts}
+
+    def extra_repr(self) -> str:
+        """What is shown of it."""
+        return f"weight={self.weight}"
