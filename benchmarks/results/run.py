@@ -27,7 +27,8 @@ import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
-from torch_geometric_dsom.trainer import recommended
+from torch_geometric_dsom.trainer import DSoMConfig, recommended
+from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, guided
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
@@ -59,7 +60,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     work = runs / f"{name}-seed{seed}"
     options = merge(base, variant.get("options", {}))
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, **options)
-    trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs)
+    trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs, trainer.config.rule_weight)
     if trainer.config.crossfit:
         trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
     if variant.get("baseline"):
@@ -103,26 +104,30 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def teachers(data: Any, options: dict[str, Any], seed: int, runs: Path) -> dict[str, Any]:
-    """The teachers of a seed, trained once for all variants."""
+def teachers(data: Any, options: dict[str, Any], seed: int, runs: Path, rule_weight: float) -> dict[str, Any]:
+    """The teachers of a seed, trained once for all variants; rules join them afterwards."""
     start, cpu = time.time(), time.process_time()
-    trainer = DSoMTrainer(seed=seed, checkpoint_dir=runs / f"teachers-seed{seed}", resume=True, **options)
-    found = trainer.fit_teachers(data)
-    lines = HERE / f"{runs.name}.jsonl"
+    apart = merge(options, {"rule_weight": 0.0})
+    trainer = DSoMTrainer(seed=seed, checkpoint_dir=runs / f"teachers-seed{seed}", resume=True, **apart)
+    found: dict[str, Any] = trainer.fit_teachers(data)
+    last = found.get(FUSED, found[STRUCTURE])
+    lines, weight = HERE / f"{runs.name}.jsonl", DSoMConfig.from_dict(options).rule_weight
     if ("teachers", seed) not in done(lines):
+        told = dict(found)
+        if weight > 0:
+            both = guided(last, data, weight)
+            told |= {"rules alone": both.rules, f"{FUSED}, with rules": both}
         record = {
             "variant": "teachers",
             "seed": seed,
-            "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in found.items()},
-            "calibration": {
-                name: calibration(teacher, data, split="test").to_dict() for name, teacher in found.items()
-            },
+            "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in told.items()},
+            "calibration": {name: calibration(teacher, data, split="test").to_dict() for name, teacher in told.items()},
             "seconds": round(time.time() - start),
             "cpu_seconds": round(time.process_time() - cpu),
             **environment(),
         }
         append(lines, record)
-    return found
+    return {**found, FUSED: guided(last, data, rule_weight)} if rule_weight > 0 else found
 
 
 def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, runs: Path) -> list[dict[str, Any]]:
