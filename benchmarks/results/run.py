@@ -27,11 +27,13 @@ import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
+from torch_geometric_dsom.nn import GuidedScorer, RuleScorer, Scorer
 from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, guided
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
+RULE_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 
@@ -84,6 +86,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
         "seconds": round(time.time() - start),
         "cpu_seconds": round(time.process_time() - cpu),
         "rank": trainer.config.rank,
+        "with_rules": with_rules(model, data),
         **environment(),
     }
     if phase == "student" and name == "dsom":
@@ -93,6 +96,16 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     append(lines, record)
     shutil.rmtree(work, ignore_errors=True)
     print(f"{lines.stem} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
+
+
+def with_rules(student: Scorer, data: Any) -> dict[str, Any]:
+    """The finished student, asked together with rules; validation facts choose their weight."""
+    tables, rules = student.freeze(), RuleScorer.from_data(data)
+    found = {weight: evaluate(GuidedScorer(tables, rules, weight), data, split="val").mrr for weight in RULE_WEIGHTS}
+    best = max(found, key=lambda weight: found[weight])
+    result = evaluate(GuidedScorer(tables, rules, best), data, split="test")
+    ranks = [round(rank, 1) for rank in result.ranks.tolist()]
+    return {"weight": best, "val_mrr": found[best], "test": result.to_dict(), "ranks": ranks}
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
