@@ -28,6 +28,7 @@ def test_who_shares_what_of_which_graph(together):
         for options, what in (
             ({"neighbors": "topk"}, "neighbors='topk'"),
             ({"reward": "influence"}, "reward='influence'"),
+            ({"rule_weight": 1.0}, "rule_weight above 0"),
             ({"selection": "best_per_relation"}, "selection='best_per_relation'"),
         ):
             assert by("auto", MANY_ENTITIES, DSoMConfig(**options)) == "data"

@@ -9,7 +9,7 @@ from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.errors import CheckpointError, ConfigError, DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
-from torch_geometric_dsom.nn import ComplEx
+from torch_geometric_dsom.nn import ComplEx, RuleScorer
 from torch_geometric_dsom.sampler import TeacherSampler
 
 
@@ -152,6 +152,49 @@ def test_a_graph_without_any_modality_trains(small_graph, small_options):
         del bare[name]
     trainer = DSoMTrainer(progress=False, **small_options).fit(bare, epochs=1)
     assert list(trainer.teachers) == ["structure"]
+
+
+def test_rules_guide_the_fused_teacher_alone(small_graph, small_options, trained, tmp_path):
+    trainer = DSoMTrainer(seed=3, progress=False, rule_weight=2.0, **small_options).fit(small_graph, epochs=1)
+    assert list(trainer.teachers) == list(trained.teachers)
+    fused, head, rel = trainer.teachers["fused"], torch.arange(60), torch.arange(60) % 6
+    rules = RuleScorer.from_data(small_graph)
+    assert rules.num_rules > 0
+    expected = trained.teachers["fused"].score_tails(head, rel) + 2.0 * rules.score_tails(head, rel)
+    torch.testing.assert_close(fused.score_tails(head, rel), expected)
+    assert torch.equal(trainer.teachers["text"].entity, trained.teachers["text"].entity)
+    trainer.save(tmp_path / "run")
+    again = DSoMTrainer.load(tmp_path / "run")
+    assert torch.equal(again.teachers["fused"].score_tails(head, rel), fused.score_tails(head, rel))
+    assert again.selection(small_graph).total == trainer.selection(small_graph).total
+
+
+def test_rules_of_a_fold_do_not_know_its_facts(small_graph, small_options):
+    trainer = DSoMTrainer(seed=3, progress=False, rule_weight=2.0, crossfit=2, **small_options)
+    trainer.fit_fold_teachers(small_graph)
+    folds = trainer._folds(small_graph)
+    for fold, teachers in enumerate(trainer.fold_teachers):
+        part = copy.copy(small_graph)
+        part.edge_index, part.edge_type = small_graph.edge_index[:, folds != fold], small_graph.edge_type[folds != fold]
+        assert torch.equal(teachers["fused"].rules.weight, RuleScorer.from_data(part).weight)
+
+
+def test_with_rules_there_is_a_fused_teacher_of_structure_alone(small_graph, small_options):
+    bare = copy.copy(small_graph)
+    for name in ("x_image", "image_mask", "x_text", "text_mask"):
+        del bare[name]
+    teachers = DSoMTrainer(progress=False, rule_weight=1.0, **small_options).fit_teachers(bare)
+    assert list(teachers) == ["structure", "fused"]
+    head, rel = torch.arange(60), torch.zeros(60, dtype=torch.long)
+    assert not torch.equal(teachers["fused"].score_tails(head, rel), teachers["structure"].score_tails(head, rel))
+
+
+def test_a_save_whose_student_is_none_is_refused(small_graph, small_options, tmp_path):
+    trainer = DSoMTrainer(progress=False, rule_weight=1.0, **small_options).fit(small_graph, epochs=1)
+    trainer.student = trainer.teachers["fused"]
+    trainer.save(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="student: expected plain tables, got a GuidedScorer"):
+        DSoMTrainer.load(tmp_path / "run")
 
 
 def test_without_validation_all_epochs_are_run(small_graph, small_options):

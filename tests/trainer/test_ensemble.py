@@ -4,8 +4,8 @@ from torch import nn
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import NeighborIndex
-from torch_geometric_dsom.nn import ComplEx, TransE
-from torch_geometric_dsom.sampler import QuerySampler, TeacherSignals, random_folds
+from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, TransE
+from torch_geometric_dsom.sampler import Candidates, QuerySampler, TeacherSignals, random_folds
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
@@ -44,6 +44,24 @@ def test_asks_scorers_of_all_kinds(use):
     logits = asked.ask(HEAD, REL, use=use)
     for k, teacher in enumerate(asked.teachers):
         assert torch.allclose(logits[:, k], teacher.score_tails(HEAD, REL), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_asks_a_scorer_and_its_rules(dtype):
+    facts = torch.tensor([[0, 0, 1], [0, 1, 1], [2, 0, 3], [2, 1, 3], [6, 1, 5]])
+    data = Data(edge_index=facts[:, [0, 2]].T, edge_type=facts[:, 1], num_nodes=N, num_relations=R)
+    guided = GuidedScorer(frozen(1), RuleScorer.from_data(data, 1.0, 2), 2.0)
+    asked = Ensemble([guided], torch.ones(N, 1, dtype=torch.bool), dtype=dtype)
+    head, relation = torch.tensor([6, 0]), torch.tensor([0, 3])
+    expected = guided.score_tails(head, relation)
+    assert (expected - guided.scorer.score_tails(head, relation)).abs().max() > 1
+    near = {"atol": 1e-6} if dtype is None else {"rtol": 0.02, "atol": 0.05}
+    assert torch.allclose(asked.ask(head, relation)[:, 0], expected, **near)
+    (narrow,) = asked.ask_each(head, relation, None, "facts")
+    assert narrow.dtype == (torch.float32 if dtype is None else dtype)
+    assert torch.allclose(narrow.float(), expected, **near)
+    some = Candidates(torch.tensor([1, 5, 6]), torch.zeros(3))
+    assert torch.allclose(asked.ask(head, relation, candidates=some)[:, 0], expected[:, [1, 5, 6]], **near)
 
 
 def test_memory_is_used_again_only_under_the_same_name():

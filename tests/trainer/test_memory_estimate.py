@@ -11,7 +11,9 @@ import torch
 from torch_geometric.data import Data
 
 from torch_geometric_dsom import DSoMTrainer
+from torch_geometric_dsom.data import PathIndex
 from torch_geometric_dsom.errors import ConfigError, DSoMError, MemoryBudgetError
+from torch_geometric_dsom.nn import RuleScorer
 from torch_geometric_dsom.trainer import DSoMConfig, MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer import soft_label_cache as caches
 from torch_geometric_dsom.trainer.experts import make_experts
@@ -49,6 +51,7 @@ SIZES = {"rank": 64, "teacher_hidden": 128, "student_fit": FIT, "teacher_fit": F
         pytest.param({"rank": 256}, marks=pytest.mark.slow),
         pytest.param({"cache_bytes": 500 << 20}, marks=pytest.mark.slow),
         pytest.param({"crossfit": 2}, marks=pytest.mark.slow),
+        pytest.param({"rule_weight": 2.0}, marks=pytest.mark.slow),
         pytest.param({"cache": "none", "gradient": "reinforce", "teacher_dtype": "bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -118,6 +121,16 @@ def test_the_cache_counts_to_the_byte(small_graph, trained):
     assert estimate_memory(small_graph, DSoMConfig(cache="mmap")).phases["student"]["soft labels"] == 0
     few = estimate_memory(small_graph, DSoMConfig(cache_bytes=5000)).phases["student"]["soft labels"]
     assert few == 10 * cache.num_bytes // 17
+
+
+def test_rules_count_their_paths(small_graph):
+    plain = estimate_memory(small_graph, DSoMConfig())
+    ruled = estimate_memory(small_graph, DSoMConfig(rule_weight=1.0))
+    paths = PathIndex(small_graph).num_paths
+    assert ruled.phases["teacher/fused"]["rules"] > 16 * paths
+    assert ruled.phases["student"]["models"] - plain.phases["student"]["models"] == 8 * paths
+    rules = RuleScorer.from_data(small_graph)
+    assert 0 < 4 * (rules.path.numel() + rules.tail.numel()) <= 8 * paths
 
 
 def test_parts_phases_and_folds(small_graph, trained):

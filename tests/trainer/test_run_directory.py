@@ -57,6 +57,25 @@ def test_a_run_is_not_touched_by_mistake(tmp_path):
     assert (tmp_path / "photos" / "cat.txt").read_text() == "cat"
 
 
+def test_a_run_begun_before_an_option_was_there_goes_on_with_its_default(tmp_path):
+    with RunDirectory(tmp_path, IDENTITY).locked():
+        pass
+    defaults = {"rank": 100, "rule_weight": 0.0}
+    new = {**IDENTITY, "rule_weight": 0.0}
+    with RunDirectory(tmp_path, new, resume=True, defaults=defaults).locked():
+        pass
+    with (
+        pytest.raises(CheckpointError, match="the run there has rule_weight=0.0, got 2.0"),
+        RunDirectory(tmp_path, {**IDENTITY, "rule_weight": 2.0}, resume=True, defaults=defaults).locked(),
+    ):
+        pass
+    with (
+        pytest.raises(CheckpointError, match="the run there has rank=4, got 100"),
+        RunDirectory(tmp_path, {"seed": 0}, resume=True, defaults=defaults).locked(),
+    ):
+        pass
+
+
 def test_a_run_belongs_to_one_process(tmp_path):
     code = """
 import sys

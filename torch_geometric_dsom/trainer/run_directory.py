@@ -117,10 +117,9 @@ class RunDirectory:
         found, _ = load_directory(mark)
         for name in {**self.identity, **found}:
             default = self.defaults.get(name)  # of options that there were none of when the run was begun
-            if self.identity.get(name, default) != found.get(name, default):
-                raise CheckpointError(
-                    f"{self.path}: the run there has {name}={found.get(name)!r}, got {self.identity.get(name)!r}"
-                )
+            there, here = found.get(name, default), self.identity.get(name, default)
+            if there != here:
+                raise CheckpointError(f"{self.path}: the run there has {name}={there!r}, got {here!r}")
         self.resume = True
 
     def finished(self, phase: str) -> dict[str, Any] | None:
