@@ -1,5 +1,6 @@
 """What a training loop of one's own needs, over a scorer and the decoupled loss, whatever wraps the model."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -36,14 +37,30 @@ def setting(share=(0, 1)):
     return model, optimizer, QuerySampler(data, batch_size=32, max_facts=1, shuffle=False, share=share)
 
 
-def plain(steps=4):
-    """The loop without a wrapper."""
-    model, optimizer, batches = setting()
+def run(wrap=lambda model, optimizer: (model, optimizer), backward=torch.Tensor.backward, steps=4):
+    """A few steps of the loop; the losses and what became of the entity table.
+
+    Args:
+        wrap (callable): What makes another model and optimiser of them; nothing by default.
+        backward (callable): What takes the gradient of a loss.
+        steps (int): How many.
+    """
+    inner, optimizer, batches = setting()
+    model, optimizer = wrap(inner, optimizer)
     losses = []
     for batch, _ in zip(batches, range(steps), strict=False):
         optimizer.zero_grad()
         loss = model(batch)
-        loss.backward()
+        backward(loss)
         optimizer.step()
         losses.append(loss.item())
-    return losses, model.student.entity.detach()
+    return losses, inner.student.entity.detach()
+
+
+def assert_like_plain(found):
+    """Losses and table of a wrapped loop are those of one without a wrapper, which learns."""
+    losses, entity = found
+    expected, table = run()
+    assert losses == pytest.approx(expected, rel=1e-6)
+    assert torch.allclose(entity, table, atol=1e-6)
+    assert losses[-1] < losses[0]

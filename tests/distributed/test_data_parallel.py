@@ -79,7 +79,7 @@ def test_distributed_data_parallel_wraps_a_scorer_as_it_is(tmp_path):
     done = torchrun(2, "worker.py", "wrapped", tmp_path, "{}")
     assert done.returncode == 0, done.stderr
     losses, entity = json.loads((tmp_path / "wrapped.json").read_text())
-    expected, whole = load("loop").plain()
+    expected, whole = load("loop").run()
     assert losses == pytest.approx(expected, rel=1e-5)
     assert torch.allclose(torch.tensor(entity), whole, atol=1e-5)
 

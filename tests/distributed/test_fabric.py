@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-import torch
 
 fabrics = pytest.importorskip("lightning_fabric")
 
@@ -16,16 +15,4 @@ spec.loader.exec_module(loop)
 def test_a_wrapped_loop_does_what_the_plain_one_does():
     fabric = fabrics.Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    inner, optimizer, batches = loop.setting()
-    model, optimizer = fabric.setup(inner, optimizer)
-    losses = []
-    for batch, _ in zip(batches, range(4), strict=False):
-        optimizer.zero_grad()
-        loss = model(batch)
-        fabric.backward(loss)
-        optimizer.step()
-        losses.append(loss.item())
-    expected, entity = loop.plain()
-    assert losses == pytest.approx(expected, rel=1e-6)
-    assert torch.allclose(inner.student.entity, entity, atol=1e-6)
-    assert losses[-1] < losses[0]
+    loop.assert_like_plain(loop.run(fabric.setup, fabric.backward))
