@@ -29,17 +29,15 @@ from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObj
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, guided, make_experts
-from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record, fit_on_graph
-from torch_geometric_dsom.trainer.identity import flat, part_identity, run_identity
+from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record
+from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
-from torch_geometric_dsom.trainer.phase_keeper import fit_kept
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
 from torch_geometric_dsom.trainer.sharded_ensemble import ShardedEnsemble
 from torch_geometric_dsom.trainer.sharded_objective import ShardedCrossEntropyObjective
-from torch_geometric_dsom.trainer.stop_signal import StopSignal
 from torch_geometric_dsom.trainer.student import Student
 from torch_geometric_dsom.trainer.team import Team
 from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
@@ -142,14 +140,8 @@ class DSoMTrainer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.progress = progress
         self.trackers = TrackerList(trackers if self.world.is_first else ())
-        self.checkpoint_dir: str | os.PathLike[str] | None = None
-        self.resume = False
-        self.checkpoint_every = 1
-        self.keep_checkpoints = 2
-        self.run: RunDirectory | None = None
-        self._stop: StopSignal | None = None
-        self._given: dict[str, str] | None = None
-        self._keep(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
+        self.kept = KeptRun(self.world)
+        self.kept.set(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
         self.memory_bytes = memory_bytes
         self.history: list[Record] = []
         self.results: dict[str, FitResult] = {}
@@ -186,7 +178,7 @@ class DSoMTrainer:
             CheckpointError: If :obj:`checkpoint_dir` cannot be used or written.
             MemoryBudgetError: If there is not enough memory; tells it before any is taken.
         """
-        self._keep(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
+        self.kept.set(checkpoint_dir, resume, checkpoint_every, keep_checkpoints)
         self._check(data, "teachers", "student")
         with self._kept(data):
             if not self.teachers:
@@ -393,11 +385,8 @@ class DSoMTrainer:
             if on_epoch is not None:
                 on_epoch(record)
 
-        arguments = model, data, sampler, objective, config, phase, self.progress, report
-        if self.run is None or self._stop is None:
-            result = fit_on_graph(*arguments, team=self.team)
-        else:
-            result = fit_kept(self.run, self._stop, self.checkpoint_every, *arguments, team=self.team)
+        result = self.kept.fit(model, data, sampler, objective, config, phase, self.progress, report, team=self.team)
+        if self.kept.is_open:
             self.history = [record for record in self.history if record.get("phase") != phase]  # a phase is there once
         self.results[phase] = result
         self.history.extend(result.history)
@@ -417,40 +406,9 @@ class DSoMTrainer:
     @contextmanager
     def _kept(self, data: Data) -> Iterator[RunDirectory | None]:
         """The directory that the run is kept in, ours alone for a while; nothing where none was given."""
-        if self.checkpoint_dir is None or self.run is not None:
-            with self.tracked():
-                yield self.run
-            return
-        if self._given is None:  # what was there before the run began
-            parts = {"student": self.student, "agent": self.agent, "loss": self.loss, **self.teachers}
-            self._given = {name: part_identity(part) for name, part in parts.items() if part is not None}
-        identity = {**run_identity(self.seed, self.config.to_dict(), data), **self._given}
-        defaults = flat(DSoMConfig().to_dict())
-        run = RunDirectory(self.checkpoint_dir, identity, self.resume, self.keep_checkpoints, self.world, defaults)
-        with run.locked() as self.run, StopSignal() as self._stop:
-            self.resume = True  # whatever comes next of this trainer belongs to the same run
-            try:
-                with self.tracked():
-                    yield self.run
-            finally:
-                self.run = self._stop = None
-
-    def _keep(
-        self,
-        checkpoint_dir: str | os.PathLike[str] | None,
-        resume: bool | None,
-        checkpoint_every: int | None,
-        keep_checkpoints: int | None,
-    ) -> None:
-        """Takes what is given of where and how the run is kept."""
-        for name, value in (("checkpoint_every", checkpoint_every), ("keep_checkpoints", keep_checkpoints)):
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}: expected a positive number, got {value}")
-        if checkpoint_dir is not None and checkpoint_dir != self.checkpoint_dir:
-            self.checkpoint_dir, self.resume, self._given = checkpoint_dir, False, None
-        self.resume = self.resume if resume is None else resume
-        self.checkpoint_every = checkpoint_every or self.checkpoint_every
-        self.keep_checkpoints = keep_checkpoints or self.keep_checkpoints
+        parts = {"student": self.student, "agent": self.agent, "loss": self.loss, **self.teachers}
+        with self.kept.opened(self.seed, self.config, data, parts) as run, self.tracked():
+            yield run
 
     def _cross_entropy(self, data: Data, model: Scorer, config: FitConfig, phase: str) -> CrossEntropyObjective:
         candidates = make_candidates(self.config, data, self._generator(f"{phase}/candidates"), self.team)
@@ -533,7 +491,7 @@ class DSoMTrainer:
         return self._estimate(data, ("teachers", "student"))
 
     def _estimate(self, data: Data, parts: Sequence[str]) -> MemoryEstimate:
-        return estimate_memory(data, self.config, self.teachers, self.checkpoint_dir is not None, parts)
+        return estimate_memory(data, self.config, self.teachers, self.kept.directory is not None, parts)
 
     def _check(self, data: Data, *parts: str) -> None:
         """Refuses a graph that breaks the contract or does not fit, before there is memory for anything of its size."""

@@ -98,9 +98,10 @@ def check_same(phase: str, found: dict[str, Any], config: FitConfig) -> None:
     Raises:
         CheckpointError: If an option differs; names it.
     """
+    found = {**asdict(FitConfig()), **found}  # of options that there were none of when the run was begun
     for name, value in asdict(config).items():
-        if found.get(name) != value:
-            raise CheckpointError(f"{phase}: the run there has {name}={found.get(name)!r}, got {value!r}")
+        if found[name] != value:
+            raise CheckpointError(f"{phase}: the run there has {name}={found[name]!r}, got {value!r}")
 
 
 def fit_kept(
