@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import PathIndex
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn import RuleScorer
+from torch_geometric_dsom.nn import Rule, RuleScorer
 
 NODES, RELATIONS = 6, 2
 FACTS = st.lists(st.tuples(*(st.integers(0, last - 1) for last in (NODES, RELATIONS, NODES))), max_size=14)
@@ -82,6 +82,13 @@ def test_evidence_is_added_to_scores_in_their_memory_and_dtype():
         assert scorer.add_to(scores, head, rel, weight=2.0) is scores
         assert scores[0, 5].item() == pytest.approx(1 - 2 * math.log(1 - 2 / 4), rel=1e-2)  # holds for 2 of 3 + 1
         assert scores.sum().item() == pytest.approx(12 - 2 * math.log(1 - 2 / 4), rel=1e-2)
+
+
+def test_a_rule_by_hand():
+    data = graph([(0, 0, 1), (0, 1, 1), (2, 0, 3), (2, 1, 3), (4, 0, 5)])
+    scorer = RuleScorer.from_data(data, smoothing=1.0, min_support=2)
+    assert scorer.rules(1) == [Rule(body=(0,), relation=1, confidence=0.5)]  # two of three pairs, and one for doubt
+    assert scorer.rules(0)[0].confidence == pytest.approx(2 / 3)  # both pairs
 
 
 def test_it_is_told_and_bad_arguments_are_named():

@@ -36,7 +36,7 @@ class PathIndex:
         >>> data.num_relations = 1
         >>> index = PathIndex(data)
         >>> [(h, index.relations(body), t) for part in index for h, body, t in zip(*(x.tolist() for x in part))]
-        [(0, (0,), 1), (0, (0, 0), 2), (1, (1,), 0), (1, (0,), 2), (2, (1, 1), 0), (2, (1,), 1)]
+        [(0, (0, 0), 2), (0, (0,), 1), (1, (0,), 2), (1, (1,), 0), (2, (1, 1), 0), (2, (1,), 1)]
     """
 
     def __init__(self, data: Data, max_degree: int = 200) -> None:
