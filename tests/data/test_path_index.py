@@ -71,6 +71,13 @@ def test_a_graph_without_facts_has_no_paths():
     assert repr(index) == "PathIndex(entities=6, relations=2)"
 
 
+def test_graphs_whose_paths_have_no_number_are_refused():
+    huge = graph([(0, 0, 1)])
+    huge.num_nodes, huge.num_relations = 2_000_000, 1000
+    with pytest.raises(ConfigError, match="below 2\\^63 to number paths, got 2000000 entities and 1000 relations"):
+        PathIndex(huge)
+
+
 def test_hubs_are_not_run_through_and_bounds_are_told():
     star = graph([(0, 0, tail) for tail in range(1, 6)])
     assert {len(index) for _, index, _ in told(PathIndex(star, 4), PathIndex(star, 4))} == {1}

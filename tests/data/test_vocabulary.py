@@ -31,3 +31,10 @@ def test_from_data_without_names_counts():
     words = Vocabulary.from_data(Data(num_nodes=3, num_relations=2))
     assert words.entity("2") == 2
     assert words.relation("1") == 1
+
+
+def test_relations_that_share_a_label_keep_names_of_their_own():
+    assert Vocabulary([], [], ["a", "b", "c"], ["is", "is", "has"]).relation_names == ("a", "b", "has")
+    assert Vocabulary([], [], ["a", "b"], ["x", "y"]).relation_names == ("x", "y")
+    # An id that is another one's label: ids alone tell them apart.
+    assert Vocabulary([], [], ["a", "b", "c"], ["is", "is", "a"]).relation_names == ("a", "b", "c")

@@ -12,6 +12,7 @@ from torch_geometric_dsom.data.groups import CSR, expand_rows
 from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError
 
+MOST = 1 << 63  # numbers of 64 bits
 CHUNK = 1 << 21  # paths that are looked at together
 
 
@@ -28,7 +29,7 @@ class PathIndex:
             through a hub joins nearly everything. (default: :obj:`200`)
 
     Raises:
-        ConfigError: If :obj:`max_degree` is below one.
+        ConfigError: If :obj:`max_degree` is below one, or there are too many entities and relations to number paths.
 
     Example:
         >>> import torch
@@ -44,6 +45,11 @@ class PathIndex:
             raise ConfigError(f"max_degree: expected a positive number, got {max_degree}")
         self.num_nodes, relations = graph_sizes(data)
         self.num_relations, self.max_degree = 2 * relations, max_degree
+        if self.num_nodes**2 * self.num_bodies >= MOST:
+            raise ConfigError(
+                f"data: expected entities squared times relations squared below 2^63 to number paths, "
+                f"got {self.num_nodes} entities and {relations} relations"
+            )
         facts = with_inverses(split_triples(data, "train").cpu(), relations).unique(dim=0)  # sorted by head
         self._head, self._relation, self._tail = facts.unbind(dim=-1)
         self._degree = torch.bincount(self._head, minlength=self.num_nodes)
@@ -63,8 +69,7 @@ class PathIndex:
 
     def relations(self, body: int) -> tuple[int, ...]:
         """The relations of a path."""
-        first, second = divmod(body, self.num_relations + 1)
-        return (first,) if second == self.num_relations else (first, second)
+        return relations_of(body, self.num_relations)
 
     def facts(self) -> CSR:
         """The relations of each pair of entities, under the key :math:`h N + t`."""
@@ -113,3 +118,18 @@ class PathIndex:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(entities={self.num_nodes}, relations={self.num_relations // 2})"
+
+
+def relations_of(body: int, num_relations: int) -> tuple[int, ...]:
+    """The relations of a path with a number.
+
+    Args:
+        body (int): See :class:`PathIndex`.
+        num_relations (int): Relations, inverse ones counted.
+
+    Example:
+        >>> relations_of(5, 4), relations_of(4, 4)
+        ((1, 0), (0,))
+    """
+    first, second = divmod(body, num_relations + 1)
+    return (first,) if second == num_relations else (first, second)

@@ -48,16 +48,7 @@ class GuidedScorer(nn.Module):
 
     @torch.no_grad()
     def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Scores of entities as answers.
-
-        Args:
-            head (Tensor): Query entities, ``[B]``, int64.
-            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
-            candidates (Tensor, optional): Entities to score, ``[C]``, int64, each once; all of them if :obj:`None`.
-
-        Returns:
-            Tensor: ``[B, N]`` or ``[B, C]``.
-        """
+        """Scores of entities as answers; arguments as of :meth:`RuleScorer.score_tails`."""
         scores = self.scorer.score_tails(head, rel, candidates)
         return self.rules.add_to(scores, head, rel, candidates, self.weight)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data.groups import expand_rows
-from torch_geometric_dsom.data.path_index import PathIndex
+from torch_geometric_dsom.data.path_index import PathIndex, relations_of
 from torch_geometric_dsom.errors import ConfigError
 
 SURE = 0.999  # the most that a rule is believed
@@ -39,8 +39,7 @@ class RuleScorer(nn.Module):
         c(b \Rightarrow r) = \frac{|\{(h, t) : b(h, t) \wedge r(h, t)\}|}{|\{(h, t) : b(h, t)\}| + s}, \qquad
         z(h, r, t) = -\sum_{b : b(h, t)} \log (1 - c(b \Rightarrow r))
 
-    A relation does not speak for itself. An answer that no rule speaks for has zero. Rules see what embeddings of few
-    facts do not: they hold for entities of which training shows little.
+    A relation does not speak for itself. An answer that no rule speaks for has zero.
 
     Args:
         num_entities (int): Number of entities :math:`N`.
@@ -160,11 +159,9 @@ class RuleScorer(nn.Module):
         """
         confidence = -torch.expm1(-self.weight[:, relation])
         best = confidence.topk(min(most, confidence.numel()))
-        width = 2 * self.num_relations + 1
         found = []
         for value, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            first, second = divmod(int(self.body[place]), width)
-            body = (first,) if second == width - 1 else (first, second)
+            body = relations_of(int(self.body[place]), 2 * self.num_relations)
             found += [Rule(body, relation, value)] if value > 0 else []
         return found
 
