@@ -27,13 +27,14 @@ import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
-from torch_geometric_dsom.nn import GuidedScorer, RuleScorer, Scorer
-from torch_geometric_dsom.trainer import DSoMConfig, recommended
-from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE, guided
+from torch_geometric_dsom.nn import GuidedScorer, Scorer
+from torch_geometric_dsom.trainer import DSoMConfig, fit_guides, recommended
+from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
+from torch_geometric_dsom.trainer.guides import guided
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
-RULE_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
+GUIDES = {"rules": "rule_weight", "ridge": "ridge_weight"}
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 
@@ -62,7 +63,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     work = runs / f"{name}-seed{seed}"
     options = merge(base, variant.get("options", {}))
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, **options)
-    trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs, trainer.config.rule_weight)
+    trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs, name, trainer.config)
     if trainer.config.crossfit:
         trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
     if variant.get("baseline"):
@@ -86,7 +87,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
         "seconds": round(time.time() - start),
         "cpu_seconds": round(time.process_time() - cpu),
         "rank": trainer.config.rank,
-        "with_rules": with_rules(model, data),
+        "guided": with_guides(model, data),
         **environment(),
     }
     if phase == "student" and name == "dsom":
@@ -98,14 +99,20 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     print(f"{lines.stem} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
 
 
-def with_rules(student: Scorer, data: Any) -> dict[str, Any]:
-    """The finished student, asked together with rules; validation facts choose their weight."""
-    tables, rules = student.freeze(), RuleScorer.from_data(data)
-    found = {weight: evaluate(GuidedScorer(tables, rules, weight), data, split="val").mrr for weight in RULE_WEIGHTS}
-    best = max(found, key=lambda weight: found[weight])
-    result = evaluate(GuidedScorer(tables, rules, best), data, split="test")
+def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
+    """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
+    both = fit_guides(student, data)
+    result = evaluate(both, data, split="test")
+    weights, part = dict.fromkeys(GUIDES, 0.0), both
+    while isinstance(part, GuidedScorer):
+        weights[part.guide.name], part = part.weight, part.scorer
     ranks = [round(rank, 1) for rank in result.ranks.tolist()]
-    return {"weight": best, "val_mrr": found[best], "test": result.to_dict(), "ranks": ranks}
+    return {
+        "weights": weights,
+        "val_mrr": evaluate(both, data, split="val").mrr,
+        "test": result.to_dict(),
+        "ranks": ranks,
+    }
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,21 +124,21 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def teachers(data: Any, options: dict[str, Any], seed: int, runs: Path, rule_weight: float) -> dict[str, Any]:
-    """The teachers of a seed, trained once for all variants; rules join them afterwards."""
+def teachers(
+    data: Any, options: dict[str, Any], seed: int, runs: Path, variant: str, config: DSoMConfig
+) -> dict[str, Any]:
+    """The teachers of a seed, trained once for all variants; guides join them afterwards."""
     start, cpu = time.time(), time.process_time()
-    apart = merge(options, {"rule_weight": 0.0})
+    apart = merge(options, dict.fromkeys(GUIDES.values(), 0.0))
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=runs / f"teachers-seed{seed}", resume=True, **apart)
     found: dict[str, Any] = trainer.fit_teachers(data)
-    last = found.get(FUSED, found[STRUCTURE])
-    lines, weight = HERE / f"{runs.name}.jsonl", DSoMConfig.from_dict(options).rule_weight
-    if ("teachers", seed) not in done(lines):
-        told = dict(found)
-        if weight > 0:
-            both = guided(last, data, weight)
-            told |= {"rules alone": both.rules, f"{FUSED}, with rules": both}
+    last, lines = found.get(FUSED, found[STRUCTURE]), HERE / f"{runs.name}.jsonl"
+    both = guided(last, data, config.rule_weight, config.ridge_weight)
+    told = found if both is last else {FUSED: both}
+    name = "teachers" if both is last else f"teachers of {variant}"
+    if (name, seed) not in done(lines):
         record = {
-            "variant": "teachers",
+            "variant": name,
             "seed": seed,
             "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in told.items()},
             "calibration": {name: calibration(teacher, data, split="test").to_dict() for name, teacher in told.items()},
@@ -140,7 +147,7 @@ def teachers(data: Any, options: dict[str, Any], seed: int, runs: Path, rule_wei
             **environment(),
         }
         append(lines, record)
-    return {**found, FUSED: guided(last, data, rule_weight)} if rule_weight > 0 else found
+    return found if both is last else {**found, FUSED: both}
 
 
 def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, runs: Path) -> list[dict[str, Any]]:

@@ -91,13 +91,14 @@ def summary() -> str:
 def section(study_path: Path) -> str:
     study, runs = load(study_path)
     records = [record for by_seed in runs.values() for record in by_seed.values()]
+    machines = sorted({record["machine"] for record in records})
     commits = sorted({str(record["commit"]) for record in records})
     options = merge(recommended(study["dataset"]), study.get("options", {}))
     lines = [
         f"## {study.get('title', study['dataset'])}",
         "",
         f"Filtered test metrics x 100, both directions; mean ± standard deviation over seeds. "
-        f"Commit {', '.join(commits)}; {records[0]['machine']}, torch {records[0]['versions']['torch']}; "
+        f"Commit {', '.join(commits)}; {' or '.join(machines)}, torch {records[0]['versions']['torch']}; "
         f"`python benchmarks/results/run.py benchmarks/results/{study_path.name}`. "
         f"Configuration: {'the defaults' if not options else f'`{json.dumps(options)}` over the defaults'}.",
         "",
@@ -110,7 +111,7 @@ def section(study_path: Path) -> str:
         *claims(study, runs),
         "",
         *curves(runs),
-        *asked_with_rules(study, runs),
+        *asked_with_guides(study, runs),
         *by_bucket(study, runs),
         *by_relation(study, runs),
         *calibrated(runs),
@@ -124,6 +125,13 @@ def main_rows(study: dict[str, Any], runs: Runs) -> list[str]:
     for name in next(iter(teachers.values()))["test"] if teachers else ():
         cells = [cell([run["test"][name]["both"][metric] for run in teachers.values()]) for metric in METRICS]
         lines.append(f"| teacher: {name} | {len(teachers)} | {' | '.join(cells)} | | |")
+    for name in study["variants"]:
+        guided = list(runs.get(f"teachers of {name}", {}).values())
+        if guided:
+            cells = [cell([run["test"]["fused"]["both"][metric] for run in guided]) for metric in METRICS]
+            lines.append(
+                f"| teacher: fused, of *{VARIANTS[name]['title']}* | {len(guided)} | {' | '.join(cells)} | | |"
+            )
     for name in study["variants"]:
         found = list(runs.get(name, {}).values())
         if found and "curve" not in VARIANTS[name]:
@@ -153,33 +161,54 @@ def claims(study: dict[str, Any], runs: Runs) -> list[str]:
     return lines
 
 
-def asked_with_rules(study: dict[str, Any], runs: Runs) -> list[str]:
-    """Finished students with rules beside them at inference, which see no modality either."""
-    names = [name for name in study["variants"] if any("with_rules" in run for run in runs.get(name, {}).values())]
+def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
+    """Finished students with guides beside them at inference, which see no modality either."""
+    return [
+        *asked_with(
+            study,
+            runs,
+            "with_rules",
+            "The finished students asked together with rules mined from training facts, of a weight that validation "
+            "chose (a way of inference that sees no modality either; the table above asks the students alone):",
+        ),
+        *asked_with(
+            study,
+            runs,
+            "guided",
+            "The same with rules and resembling entities, those told by structure alone (`fit_guides`; weights in this "
+            "order):",
+        ),
+    ]
+
+
+def asked_with(study: dict[str, Any], runs: Runs, key: str, title: str) -> list[str]:
+    names = [name for name in study["variants"] if any(key in run for run in runs.get(name, {}).values())]
     base = study.get("baseline", "ce_only")
     if not names:
         return []
     lines = [
-        "The finished students asked together with rules mined from training facts, of a weight that validation chose "
-        "(a way of inference that sees no modality either; the table above asks the students alone):",
+        title,
         "",
-        f"| | seeds | weight | MRR alone | MRR with rules | to {base} with rules, paired bootstrap per seed |",
+        f"| | seeds | weights | MRR alone | MRR guided | to {base} guided, paired bootstrap per seed |",
         "|---|---|---|---|---|---|",
     ]
     for name in names:
-        found = {seed: run for seed, run in runs[name].items() if "with_rules" in run}
-        weights = ", ".join(f"{weight:g}" for weight in sorted({run["with_rules"]["weight"] for run in found.values()}))
-        other = {seed: run for seed, run in runs.get(base, {}).items() if seed in found and "with_rules" in run}
+        found = {seed: run for seed, run in runs[name].items() if key in run}
+        weights = ", ".join(sorted({weights_of(run[key]) for run in found.values()}))
+        other = {seed: run for seed, run in runs.get(base, {}).items() if seed in found and key in run}
         gaps = []
         for seed, run in other.items() if name != base else ():
-            result = bootstrap(found[seed]["with_rules"], run["with_rules"])
-            gaps.append(
-                f"{100 * (mrr(found[seed]['with_rules']) - mrr(run['with_rules'])):+.2f} p = {result.p_value:.4f}"
-            )
+            result = bootstrap(found[seed][key], run[key])
+            gaps.append(f"{100 * (mrr(found[seed][key]) - mrr(run[key])):+.2f} p = {result.p_value:.4f}")
         cells = [VARIANTS[name]["title"], len(found), weights, cell([mrr(run) for run in found.values()])]
-        cells += [cell([mrr(run["with_rules"]) for run in found.values()]), "; ".join(gaps)]
+        cells += [cell([mrr(run[key]) for run in found.values()]), "; ".join(gaps)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return [*lines, ""]
+
+
+def weights_of(record: dict[str, Any]) -> str:
+    weights = record["weights"].values() if "weights" in record else [record["weight"]]
+    return " + ".join(f"{weight:g}" for weight in weights)
 
 
 def curves(runs: Runs) -> list[str]:

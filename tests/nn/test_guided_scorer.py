@@ -3,7 +3,7 @@ import torch
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, make_guided_scorer
+from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RidgeScorer, RuleScorer, make_guided_scorer
 
 FACTS = torch.tensor([[0, 0, 1], [0, 1, 1], [2, 0, 3], [2, 1, 3], [4, 0, 5]])
 
@@ -17,7 +17,7 @@ def guided():
 
 def test_scores_are_the_weighted_sum(guided):
     head, rel = torch.tensor([4, 1, 4]), torch.tensor([1, 0, 3])
-    evidence = guided.rules.score_tails(head, rel)
+    evidence = guided.guide.score_tails(head, rel)
     assert evidence.sum() > 0
     expected = guided.scorer.score_tails(head, rel) + 2.0 * evidence
     torch.testing.assert_close(guided.score_tails(head, rel), expected)
@@ -34,12 +34,26 @@ def test_it_comes_back_from_its_plain_values(guided):
 
 
 def test_bad_parts_are_named(guided):
-    with pytest.raises(ConfigError, match=r"rules: expected \(6, 2\) entities and relations, got \(6, 3\)"):
+    with pytest.raises(ConfigError, match=r"guide: expected \(6, 2\) entities and relations, got \(6, 3\)"):
         GuidedScorer(guided.scorer, RuleScorer(6, 3))
     with pytest.raises(ConfigError, match="weight: expected zero or a positive number, got -1"):
-        GuidedScorer(guided.scorer, guided.rules, -1.0)
+        GuidedScorer(guided.scorer, guided.guide, -1.0)
     config = guided.config()
     with pytest.raises(ConfigError, match=r"\['weight'\] missing"):
         make_guided_scorer({key: value for key, value in config.items() if key != "weight"})
-    with pytest.raises(ConfigError, match="rules: .*num_cats"):
-        make_guided_scorer({**config, "rules": {**config["rules"], "num_cats": 1}})
+    with pytest.raises(ConfigError, match="guide: .*num_cats"):
+        make_guided_scorer({**config, "guide": {**config["guide"], "num_cats": 1}})
+
+
+def test_a_guided_scorer_may_have_a_second_guide(guided):
+    ridge = RidgeScorer(6, 2, num_facts=0)
+    both = GuidedScorer(guided, ridge, 0.5)
+    again = make_guided_scorer(both.config())
+    again.load_state_dict(both.state_dict())
+    head, rel = torch.arange(6), torch.tensor([0, 1, 2, 3, 0, 1])
+    expected = guided.score_tails(head, rel) + 0.5 * ridge.score_tails(head, rel)
+    torch.testing.assert_close(again.score_tails(head, rel), expected)
+    assert [type(part.guide) for part in (again, again.scorer)] == [RidgeScorer, RuleScorer]
+    config = both.config()
+    with pytest.raises(ConfigError, match=r"guide: expected the name of one of \['ridge', 'rules'\], got 'cats'"):
+        make_guided_scorer({**config, "guide": {**config["guide"], "name": "cats"}})

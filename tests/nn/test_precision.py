@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from torch_geometric_dsom.nn import fast_matmul, plain_matmul, product
+from torch_geometric_dsom.nn import fast_matmul, narrow_dtype, plain_matmul, product
 from torch_geometric_dsom.nn.precision import medium_is_exact
 
 
@@ -56,3 +56,14 @@ def test_a_product_may_stay_narrow():
     out = torch.empty(3, 5, dtype=torch.bfloat16)
     assert product(a, b, torch.bfloat16, out=out) is out
     assert torch.equal(out, a.bfloat16() @ b.bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("told", "narrow"),
+    [({"avx2": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"bf16": False}, False)],
+)
+def test_bfloat16_is_chosen_where_the_processor_has_it(told, narrow, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert narrow_dtype() is (torch.bfloat16 if narrow else None)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert narrow_dtype() is None  # older versions do not tell

@@ -176,7 +176,7 @@ def test_rules_of_a_fold_do_not_know_its_facts(small_graph, small_options):
     for fold, teachers in enumerate(trainer.fold_teachers):
         part = copy.copy(small_graph)
         part.edge_index, part.edge_type = small_graph.edge_index[:, folds != fold], small_graph.edge_type[folds != fold]
-        assert torch.equal(teachers["fused"].rules.weight, RuleScorer.from_data(part).weight)
+        assert torch.equal(teachers["fused"].guide.weight, RuleScorer.from_data(part).weight)
 
 
 def test_with_rules_there_is_a_fused_teacher_of_structure_alone(small_graph, small_options):

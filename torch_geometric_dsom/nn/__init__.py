@@ -14,9 +14,10 @@ from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
-from torch_geometric_dsom.nn.precision import fast_matmul, plain_matmul, product
+from torch_geometric_dsom.nn.precision import fast_matmul, narrow_dtype, plain_matmul, product
 from torch_geometric_dsom.nn.product_of_experts import product_of_experts
 from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_guided_scorer, make_interaction, make_scorer
+from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.rule_scorer import Rule, RuleScorer
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
@@ -37,6 +38,7 @@ __all__ = [
     "GuidedScorer",
     "Interaction",
     "ModalityTeacher",
+    "RidgeScorer",
     "RotatE",
     "RotatEInteraction",
     "Rule",
@@ -57,6 +59,7 @@ __all__ = [
     "make_scorer",
     "n3_penalty",
     "n3_penalty_real",
+    "narrow_dtype",
     "negative_distance",
     "piece_rows",
     "plain_matmul",

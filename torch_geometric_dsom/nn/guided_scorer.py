@@ -1,4 +1,4 @@
-"""A frozen scorer that listens to rules as well."""
+"""A frozen scorer that listens to evidence of another kind as well."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
 from torch_geometric_dsom.nn.rule_scorer import RuleScorer
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer
 
 
 class GuidedScorer(nn.Module):
-    r"""A frozen scorer :math:`z` plus the evidence :math:`e` of rules: again a product of experts.
+    r"""A frozen scorer :math:`z` plus the evidence :math:`e` of a guide that was not trained: a product of experts.
 
     .. math::
         z'(h, r, t) = z(h, r, t) + w \, e(h, r, t)
 
     Args:
-        scorer (EmbeddingScorer): The scorer.
-        rules (RuleScorer): The rules, of the same entities and relations.
+        scorer (EmbeddingScorer or GuidedScorer): The scorer, which may have a guide of another kind already.
+        guide (RuleScorer or RidgeScorer): Rules or resembling entities, of the same graph.
         weight (float): Weight :math:`w` of the evidence. (default: :obj:`1.0`)
 
     Raises:
@@ -36,27 +37,32 @@ class GuidedScorer(nn.Module):
 
     name = "guided"
 
-    def __init__(self, scorer: EmbeddingScorer, rules: RuleScorer, weight: float = 1.0) -> None:
+    num_entities: int
+    num_relations: int
+
+    def __init__(
+        self, scorer: EmbeddingScorer | GuidedScorer, guide: RuleScorer | RidgeScorer, weight: float = 1.0
+    ) -> None:
         super().__init__()
-        sizes = [(part.num_entities, part.num_relations) for part in (scorer, rules)]
+        sizes = [(part.num_entities, part.num_relations) for part in (scorer, guide)]
         if sizes[0] != sizes[1]:
-            raise ConfigError(f"rules: expected {sizes[0]} entities and relations, got {sizes[1]}")
+            raise ConfigError(f"guide: expected {sizes[0]} entities and relations, got {sizes[1]}")
         if not weight >= 0:
             raise ConfigError(f"weight: expected zero or a positive number, got {weight}")
-        self.scorer, self.rules, self.weight = scorer, rules, weight
+        self.scorer, self.guide, self.weight = scorer, guide, weight
         self.num_entities, self.num_relations = sizes[0]
 
     @torch.no_grad()
     def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Scores of entities as answers; arguments as of :meth:`RuleScorer.score_tails`."""
         scores = self.scorer.score_tails(head, rel, candidates)
-        return self.rules.add_to(scores, head, rel, candidates, self.weight)
+        return self.guide.add_to(scores, head, rel, candidates, self.weight)
 
     def config(self) -> dict[str, Any]:
         """What it is built from, plain values."""
-        parts = {"scorer": self.scorer.config(), "rules": self.rules.config(), "weight": self.weight}
+        guide = {"name": self.guide.name, **self.guide.config()}
         sizes = {"num_entities": self.num_entities, "num_relations": self.num_relations}
-        return {"name": self.name, **sizes, **parts}
+        return {"name": self.name, **sizes, "scorer": self.scorer.config(), "guide": guide, "weight": self.weight}
 
     def extra_repr(self) -> str:
         """What is shown of it."""

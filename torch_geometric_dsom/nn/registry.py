@@ -12,6 +12,7 @@ from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
 from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
+from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.rule_scorer import RuleScorer
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer
@@ -29,6 +30,8 @@ INTERACTIONS: dict[str, type[Interaction]] = {
     cls.name: cls
     for cls in (ComplExInteraction, DistMultInteraction, TransEInteraction, RotatEInteraction, TuckERInteraction)
 }
+
+GUIDES: dict[str, type[RuleScorer] | type[RidgeScorer]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer)}
 
 
 def make_interaction(config: Mapping[str, Any] | str, rank: int | None = None) -> Interaction:
@@ -91,10 +94,10 @@ def make_scorer(config: Mapping[str, Any]) -> EmbeddingScorer:
 
 
 def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
-    """Builds a scorer with rules from what :meth:`GuidedScorer.config` gives; its tables are still to be loaded.
+    """Builds a guided scorer from what :meth:`GuidedScorer.config` gives; its tables are still to be loaded.
 
     Args:
-        config (dict): ``scorer``, ``rules`` and ``weight``.
+        config (dict): ``scorer``, ``guide`` and ``weight``.
 
     Raises:
         ConfigError: If a value is missing or does not fit.
@@ -104,11 +107,16 @@ def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
         >>> make_guided_scorer(GuidedScorer(ComplEx(4, 1, rank=2), RuleScorer(4, 1), 3.0).config()).weight
         3.0
     """
-    missing = {"scorer", "rules", "weight"} - set(config)
+    missing = {"scorer", "guide", "weight"} - set(config)
     if missing:
-        raise ConfigError(f"config: expected scorer, rules and weight, {sorted(missing)} missing")
+        raise ConfigError(f"config: expected scorer, guide and weight, {sorted(missing)} missing")
+    scorer, told = config["scorer"], dict(config["guide"])
+    kind = told.pop("name", None)
+    if kind not in GUIDES:
+        raise ConfigError(f"guide: expected the name of one of {sorted(GUIDES)}, got {kind!r}")
     try:
-        rules = RuleScorer(**config["rules"])
+        guide = GUIDES[kind](**told)
     except TypeError as error:
-        raise ConfigError(f"rules: {error}") from error
-    return GuidedScorer(make_scorer(config["scorer"]), rules, config["weight"])
+        raise ConfigError(f"guide: {error}") from error
+    inner = make_guided_scorer if scorer.get("name") == GuidedScorer.name else make_scorer
+    return GuidedScorer(inner(scorer), guide, config["weight"])

@@ -60,6 +60,8 @@ class RuleScorer(nn.Module):
         8
     """
 
+    name = "rules"
+
     def __init__(self, num_entities: int, num_relations: int, num_bodies: int = 0, num_paths: int = 0) -> None:
         super().__init__()
         self.num_entities, self.num_relations = num_entities, num_relations

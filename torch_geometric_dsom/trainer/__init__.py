@@ -9,6 +9,7 @@ from torch_geometric_dsom.trainer.embeddings import export_embeddings
 from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.explain import EntityCard, Explanation, Opinion, explain
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
+from torch_geometric_dsom.trainer.guides import fit_guides
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.predict import Prediction, predict
@@ -39,6 +40,7 @@ __all__ = [
     "export_embeddings",
     "export_scoring",
     "fit_expert",
+    "fit_guides",
     "fit_scorer",
     "predict",
     "recommended",

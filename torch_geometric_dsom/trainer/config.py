@@ -13,7 +13,7 @@ from torch_geometric_dsom.nn import SCORERS
 from torch_geometric_dsom.sampler import POLICIES
 from torch_geometric_dsom.sampler.teacher_sampler import BASELINES, CREDITS, GRADIENTS
 from torch_geometric_dsom.sampler.unlabelled import KINDS as UNLABELLED
-from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig
+from torch_geometric_dsom.trainer.fit import AUTO, DTYPES, FitConfig
 
 SELECTIONS = ("reinforced", "all", "random", "best_per_relation", "confidence")
 SINGLE = "single:"
@@ -30,7 +30,7 @@ NAMES = {
     "neighbors": KINDS,
     "scorer": tuple(SCORERS),
     "teacher_scorer": tuple(SCORERS),
-    "teacher_dtype": tuple(DTYPES),
+    "teacher_dtype": (*DTYPES, AUTO),
     "cache": ("none", "memory", "mmap"),
     "candidates": ("all", "sampled", "topk"),
     "signals": ("all", "candidates"),
@@ -65,6 +65,9 @@ class DSoMConfig:
         rule_weight (float): Weight of rules mined from paths of training facts in the fused teacher, see
             :class:`~torch_geometric_dsom.nn.GuidedScorer`; there is one then even where there is a single expert. None
             are mined if 0. (default: :obj:`0.0`)
+        ridge_weight (float): Weight, in the fused teacher likewise, of what entities share with those that resemble
+            them, see :class:`~torch_geometric_dsom.nn.RidgeScorer`; takes four bytes for each pair of entities. Not
+            asked if 0. (default: :obj:`0.0`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -108,7 +111,8 @@ class DSoMConfig:
             are rewarded. (default: :obj:`"rank"`)
         positive_reward (bool): Whether a set that harms gets nothing, as in the published description, instead of a
             penalty. (default: :obj:`False`)
-        teacher_dtype (str): In which the frozen teachers' products are computed, ``"float32"`` or ``"bfloat16"``.
+        teacher_dtype (str): In which the frozen teachers' products are computed: ``"float32"``, ``"bfloat16"``,
+            or ``"auto"``: the latter where the device computes it in hardware, the former elsewhere.
             (default: :obj:`"float32"`)
         cache (str): Whether soft labels of training queries are kept from epoch to epoch instead of computed anew:
             ``"none"``, ``"memory"``, or ``"mmap"``, in a file of the folder for temporary ones; in half precision.
@@ -150,6 +154,7 @@ class DSoMConfig:
     modality_experts: bool = True
     joint_expert: bool = False
     rule_weight: float = 0.0
+    ridge_weight: float = 0.0
     crossfit: int = 0
     selection: str = "reinforced"
     selection_per: str = "fact"
@@ -198,6 +203,7 @@ class DSoMConfig:
             raise ConfigError("alpha: expected a number where omega is None, got None")
         for name in (
             "rule_weight",
+            "ridge_weight",
             "gamma",
             "warmup",
             "unlabelled",

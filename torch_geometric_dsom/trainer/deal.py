@@ -57,8 +57,9 @@ def obstacle(config: DSoMConfig, loss: nn.Module, models: Iterable[object]) -> s
         return "neighbors='topk'"
     if config.reward not in ("rank", "margin"):
         return f"reward='{config.reward}'"
-    if config.rule_weight > 0:
-        return "rule_weight above 0"
+    for name in ("rule_weight", "ridge_weight"):
+        if getattr(config, name) > 0:
+            return f"{name} above 0"
     if config.selection == "best_per_relation":
         return "selection='best_per_relation'"
     other = [model for model in models if not isinstance(model, (EmbeddingScorer, ModalityTeacher, ShardedScorer))]

@@ -28,8 +28,9 @@ from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.ensemble import Ensemble
-from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, guided, make_experts
-from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, FitResult, Record
+from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts
+from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, product_dtype
+from torch_geometric_dsom.trainer.guides import guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
@@ -226,8 +227,9 @@ class DSoMTrainer:
             objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
-        if len(experts) > 1 or self.config.rule_weight > 0:
-            teachers[FUSED] = guided(fuse(list(experts.values())), data, self.config.rule_weight)
+        rules, ridge = self.config.rule_weight, self.config.ridge_weight
+        if len(experts) > 1 or rules > 0 or ridge > 0:
+            teachers[FUSED] = guided(fuse(list(experts.values())), data, rules, ridge)
         return teachers
 
     def fit_student(
@@ -465,7 +467,7 @@ class DSoMTrainer:
         if not self.config.mask_absent:
             available = torch.ones_like(available)
         kind = Ensemble if self.team.entities.size == 1 else ShardedEnsemble
-        return kind(frozen[0], available, frozen[1:], DTYPES[self.config.teacher_dtype])
+        return kind(frozen[0], available, frozen[1:], product_dtype(self.config.teacher_dtype, self.device))
 
     def _whole(self) -> DSoMTrainer:
         """The same trainer with its models brought together, where their entities are dealt out."""

@@ -174,7 +174,7 @@ class Ensemble:
         """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
         if isinstance(teacher, GuidedScorer):
             self._ask(teacher.scorer, head, relation, out, entity)
-            teacher.rules.add_to(out, head, relation, entity, teacher.weight)
+            teacher.guide.add_to(out, head, relation, entity, teacher.weight)
             return
         if not isinstance(teacher, EmbeddingScorer):  # a table that is made anew at each call is not frozen
             out.copy_(_score(teacher, head, relation, entity))

@@ -11,13 +11,10 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import modalities, validate
 from torch_geometric_dsom.errors import DataError
-from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.nn import (
     SCORERS,
     EmbeddingScorer,
-    GuidedScorer,
     ModalityTeacher,
-    RuleScorer,
     Scorer,
     make_interaction,
 )
@@ -92,20 +89,6 @@ def expert_fit(config: DSoMConfig, name: str) -> FitConfig:
     """How the expert of a name is trained: as the student is where it has a vector for every entity."""
     alike = name.startswith(STRUCTURE) or name == JOINT
     return config.structure_fit if alike else config.teacher_fit
-
-
-def guided(scorer: Scorer, data: Data, rule_weight: float) -> TailScorer:
-    """A frozen scorer that listens to the rules of a graph as well, where these have a weight.
-
-    Args:
-        scorer (Scorer): The scorer, such as the product of experts.
-        data (Data): A graph in the data contract.
-        rule_weight (float): Weight of the rules; none are mined if 0.
-    """
-    if rule_weight == 0:
-        return scorer
-    assert isinstance(scorer, EmbeddingScorer)
-    return GuidedScorer(scorer, RuleScorer.from_data(data), rule_weight)
 
 
 def availability(data: Data, teachers: Mapping[str, object]) -> Tensor:

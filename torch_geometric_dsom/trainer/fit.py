@@ -17,7 +17,7 @@ from tqdm import tqdm
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import evaluate
-from torch_geometric_dsom.nn import Scorer, fast_matmul
+from torch_geometric_dsom.nn import Scorer, fast_matmul, narrow_dtype
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler
 from torch_geometric_dsom.trainer.finite_guard import FiniteGuard
 from torch_geometric_dsom.trainer.team import SOLO, Team
@@ -27,6 +27,12 @@ Record = dict[str, float | int | str]
 Logs = Mapping[str, float | Tensor]
 OPTIMIZERS = ("adam", "adagrad")
 DTYPES: dict[str, torch.dtype | None] = {"float32": None, "bfloat16": torch.bfloat16}  # None: as the tensors are
+AUTO = "auto"
+
+
+def product_dtype(name: str, device: torch.device | str = "cpu") -> torch.dtype | None:
+    """The dtype of a name, ``"auto"`` being the narrow one where the device has it; :obj:`None`: as the tensors are."""
+    return narrow_dtype(device) if name == AUTO else DTYPES[name]
 
 
 @dataclass(frozen=True)

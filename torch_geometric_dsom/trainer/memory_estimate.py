@@ -17,7 +17,7 @@ from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
-from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.fit import FitConfig, product_dtype
 
 FLOAT = 4
 PATH = 8  # bytes of a path that rules hold for
@@ -26,6 +26,7 @@ PARTS = ("teachers", "student", "baseline")
 LOWER = {  # which option makes a part smaller
     "models": "rank",
     "rules": "the number of facts, or set rule_weight=0",
+    "ridge": "the number of entities, or set ridge_weight=0",
     "features": "teacher_hidden, or take narrower features",
     "training": "rank",
     "workspace": "workspace_bytes or batch_size of student_fit and teacher_fit",
@@ -140,6 +141,7 @@ def estimate_memory(
         runs += [f"fold{number}/" for number in range(config.crossfit)]
     experts = _experts(data, config) if runs and "teachers" in parts else {}
     rules = PATH * PathIndex(data).num_paths if experts and config.rule_weight > 0 else 0
+    ridge = FLOAT * int(data.num_nodes) ** 2 if experts and config.ridge_weight > 0 else 0
     phases: dict[str, dict[str, int]] = {}
     kept = 0
     for prefix in runs if experts else []:
@@ -150,10 +152,12 @@ def estimate_memory(
             phases[f"{prefix}teacher/{name}"] = {"models": held, "features": features + part.activations, **sizes}
             held += part.parameters  # the last gradient stays
         frozen = sum(part.table for part in experts.values())
-        if len(experts) > 1 or rules:  # the tables, copies of them, and the fused one, which holds them side by side
+        if len(experts) > 1 or rules or ridge:
+            # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
-            phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, "rules": mining}
-            frozen = 2 * frozen + rules
+            guides = {"rules": mining, "ridge": 2 * ridge}  # a matrix and its factor at once
+            phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
+            frozen = 2 * frozen + rules + ridge
         kept += frozen
     if "student" in parts:
         phases["student"] = _student(data, config, kept, teachers or {}, checkpoints)
@@ -229,7 +233,7 @@ def _student(
     count = len(teachers) or len(expert_names(data, config)) + 1
     facts = split_triples(data, "train")
     labels = _soft_labels(data, config, count) if config.cache == "memory" else 0
-    ensemble = 1 + count * (2 if config.cache != "none" or config.teacher_dtype != "float32" else 1)
+    ensemble = 1 + count * (2 if config.cache != "none" or product_dtype(config.teacher_dtype) is not None else 1)
     parts = _fit(own, data, fit, 3, checkpoints)
     # One pass for the signals of the facts leaves its memory to nobody else; held-out lessons have their own.
     budget = fit.workspace_bytes
@@ -239,7 +243,7 @@ def _student(
     if config.reward == "lookahead":
         lesson = 3 * (256 + fit.batch_size)
     parts["workspace"] += FLOAT * size * (labels_at_once + lesson)
-    narrow = 0 if config.teacher_dtype == "float32" else (kept or _size(teachers)) // 2
+    narrow = 0 if product_dtype(config.teacher_dtype) is None else (kept or _size(teachers)) // 2
     models = kept + narrow + own.parameters + (_size(teachers) if _trains(teachers) else 0)
     likely = config.candidate_top_k if config.candidates == "topk" else 0
     numbers = FLOAT * facts.size(0) * 2 * (6 * count + 4 + likely)

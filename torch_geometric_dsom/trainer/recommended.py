@@ -9,7 +9,7 @@ _RANK_200: dict[str, Any] = {
     "rank": 200,
     "student_fit": {"epochs": 16, "batch_size": 472, "evaluate_every": 4, "patience": 2, "n3": 0.1},
     "teacher_fit": {"epochs": 16, "evaluate_every": 4, "patience": 2},
-    "teacher_dtype": "bfloat16",
+    "teacher_dtype": "auto",
     "cache_bytes": 1 << 32,
     "joint_expert": True,
     "unlabelled": 0.5,

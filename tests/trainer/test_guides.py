@@ -1,0 +1,67 @@
+import copy
+
+import pytest
+import torch
+
+from torch_geometric_dsom import DSoMTrainer
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.evaluation import evaluate
+from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, GuidedScorer, RidgeScorer, RuleScorer
+from torch_geometric_dsom.trainer import fit_guides
+
+HEAD, REL = torch.arange(60), torch.arange(60) % 6
+
+
+@pytest.fixture
+def scorer():
+    return ComplEx(60, 3, rank=3, generator=torch.Generator().manual_seed(0))
+
+
+def test_resembling_entities_guide_the_fused_teacher_after_rules(small_graph, small_options, trained, tmp_path):
+    options = {"rule_weight": 2.0, "ridge_weight": 0.5, **small_options}
+    trainer = DSoMTrainer(seed=3, progress=False, **options).fit(small_graph, epochs=1)
+    fused = trainer.teachers["fused"]
+    evidence = [kind.from_data(small_graph).score_tails(HEAD, REL) for kind in (RuleScorer, RidgeScorer)]
+    assert min(part.max() for part in evidence) > 0
+    expected = trained.teachers["fused"].score_tails(HEAD, REL) + 2.0 * evidence[0] + 0.5 * evidence[1]
+    torch.testing.assert_close(fused.score_tails(HEAD, REL), expected, atol=1e-4, rtol=1e-4)
+    assert torch.equal(trainer.teachers["text"].entity, trained.teachers["text"].entity)
+    trainer.save(tmp_path / "run")
+    again = DSoMTrainer.load(tmp_path / "run").teachers["fused"]
+    torch.testing.assert_close(again.score_tails(HEAD, REL), fused.score_tails(HEAD, REL))
+
+
+def test_there_is_a_guided_teacher_of_structure_alone(small_graph, small_options):
+    bare = copy.copy(small_graph)
+    for name in ("x_image", "image_mask", "x_text", "text_mask"):
+        del bare[name]
+    teachers = DSoMTrainer(progress=False, ridge_weight=1.0, **small_options).fit_teachers(bare)
+    assert list(teachers) == ["structure", "fused"]
+    assert not torch.equal(teachers["fused"].score_tails(HEAD, REL), teachers["structure"].score_tails(HEAD, REL))
+
+
+def test_validation_chooses_each_weight_after_the_one_before(small_graph, scorer):
+    weights = (0.0, 1.0, 4.0)
+    found = fit_guides(scorer, small_graph, weights)
+    rules, ridge = RuleScorer.from_data(small_graph), RidgeScorer.from_data(small_graph, kinds=[])
+    scores = [evaluate(GuidedScorer(scorer, rules, weight), small_graph, split="val").mrr for weight in weights]
+    first = weights[scores.index(max(scores))]
+    inner = GuidedScorer(scorer, rules, first)
+    scores = [evaluate(GuidedScorer(inner, ridge, weight), small_graph, split="val").mrr for weight in weights]
+    second = weights[scores.index(max(scores))]
+    assert (first, second) != (0.0, 0.0)
+    torch.testing.assert_close(found.score_tails(HEAD, REL), GuidedScorer(inner, ridge, second).score_tails(HEAD, REL))
+
+
+def test_features_are_asked_for_by_name(small_graph, scorer):
+    assert fit_guides(scorer, small_graph, [1.0]).guide.feature_dims == {}
+    assert list(fit_guides(scorer, small_graph, [1.0], kinds=["text"]).guide.feature_dims) == ["text"]
+
+
+def test_without_weights_the_tables_are_left(small_graph, scorer):
+    found = fit_guides(scorer, small_graph, [0.0])
+    assert isinstance(found, EmbeddingScorer)
+    assert torch.equal(found.score_tails(HEAD, REL), scorer.score_tails(HEAD, REL))
+    for weights in ([], [1.0, -1.0]):
+        with pytest.raises(ConfigError, match=r"weights: expected some, zero or positive, got \["):
+            fit_guides(scorer, small_graph, weights)
