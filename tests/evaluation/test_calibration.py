@@ -51,3 +51,19 @@ def test_wrong_arguments_are_named(small_graph):
     empty = Data(edge_index=torch.tensor([[0], [1]]), edge_type=torch.tensor([0]), num_nodes=3, num_relations=1)
     with pytest.raises(DataError, match="found none in 'val'"):
         calibration(ComplEx(3, 1, rank=2), empty)
+
+
+def test_a_question_is_asked_once():
+    asked = []
+
+    class Listening:
+        def score_tails(self, head, rel, candidates=None):
+            asked.extend(zip(head.tolist(), rel.tolist(), strict=True))
+            return torch.arange(5.0).expand(head.numel(), 5)
+
+    data = Data(
+        edge_index=torch.tensor([[0, 1, 0, 0], [1, 2, 2, 3]]), edge_type=torch.tensor([0, 0, 0, 0]), num_nodes=5
+    )
+    data.num_relations = 1
+    calibration(Listening(), data, split="train")
+    assert sorted(asked[4:]) == [(0, 0), (1, 0), (1, 1), (2, 1), (3, 1)]  # after four that tell the dtype

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import PathIndex
 from torch_geometric_dsom.errors import ConfigError, DSoMError, MemoryBudgetError
-from torch_geometric_dsom.nn import RuleScorer
+from torch_geometric_dsom.nn import RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import DSoMConfig, MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer import soft_label_cache as caches
 from torch_geometric_dsom.trainer.experts import make_experts
@@ -26,17 +26,19 @@ from torch_geometric.data import Data
 from torch_geometric_dsom import DSoMTrainer
 
 g = torch.Generator().manual_seed(0)
-data = Data(num_nodes=20_000, num_relations=4)
+options = json.loads(sys.argv[1])
+data = Data(num_nodes=6_000 if "ridge_weight" in options else 20_000, num_relations=4)  # its time grows faster
 for prefix, count in (("", 400), ("val_", 32)):
     data[f"{prefix}edge_index"] = torch.randint(data.num_nodes, (2, count), generator=g)
     data[f"{prefix}edge_type"] = torch.randint(4, (count,), generator=g)
 data.x_image = torch.randn(data.num_nodes, 32, generator=g)
 data.image_mask = torch.rand(data.num_nodes, generator=g) < 0.7
-trainer = DSoMTrainer(progress=False, **json.loads(sys.argv[1]))
+trainer = DSoMTrainer(progress=False, **options)
+told = trainer.estimate_memory(data).total()
 before = psutil.Process().memory_info().rss
 trainer.fit(data)
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps([1024 * int(peak.split()[1]) - before, trainer.estimate_memory(data).total()]))
+print(json.dumps([1024 * int(peak.split()[1]) - before, told]))
 """
 FIT = {"epochs": 1, "batch_size": 128, "workspace_bytes": 32 << 20}
 SIZES = {"rank": 64, "teacher_hidden": 128, "student_fit": FIT, "teacher_fit": FIT, "cache_bytes": 100 << 20}
@@ -52,6 +54,7 @@ SIZES = {"rank": 64, "teacher_hidden": 128, "student_fit": FIT, "teacher_fit": F
         pytest.param({"cache_bytes": 500 << 20}, marks=pytest.mark.slow),
         pytest.param({"crossfit": 2}, marks=pytest.mark.slow),
         pytest.param({"rule_weight": 2.0}, marks=pytest.mark.slow),
+        pytest.param({"ridge_weight": 2.0}, marks=pytest.mark.slow),
         pytest.param({"cache": "none", "gradient": "reinforce", "teacher_dtype": "bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -131,6 +134,17 @@ def test_rules_count_their_paths(small_graph):
     assert ruled.phases["student"]["models"] - plain.phases["student"]["models"] == 8 * paths
     rules = RuleScorer.from_data(small_graph)
     assert 0 < 4 * (rules.path.numel() + rules.tail.numel()) <= 8 * paths
+
+
+def test_resembling_entities_count_their_inverse(small_graph):
+    plain = estimate_memory(small_graph, DSoMConfig())
+    ridge = estimate_memory(small_graph, DSoMConfig(ridge_weight=1.0))
+    inverse = RidgeScorer.from_data(small_graph).solve().inverse
+    assert ridge.phases["teacher/fused"]["ridge"] == 2 * 4 * inverse.numel()
+    assert ridge.phases["student"]["models"] - plain.phases["student"]["models"] == 4 * inverse.numel()
+    bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
+    assert "teacher/fused" not in estimate_memory(bare).phases
+    assert "teacher/fused" in estimate_memory(bare, DSoMConfig(ridge_weight=1.0)).phases
 
 
 def test_parts_phases_and_folds(small_graph, trained):

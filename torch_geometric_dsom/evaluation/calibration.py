@@ -113,9 +113,12 @@ def calibration(
     score = ScoreBuffer(scorer, num_entities, size)
     confidence, correct = [], []
     with evaluation_mode(scorer):
-        for part in facts.split(size):
+        # Facts of the same question side by side, which is asked once then.
+        for part in facts[(facts[:, 1] * num_entities + facts[:, 0]).argsort()].split(size):
             head, relation, target = part.unbind(dim=-1)
-            scores = score(head, relation)
+            asked, place = part[:, :2].unique(dim=0, return_inverse=True)
+            scores = score(asked[:, 0], asked[:, 1])
+            scores = scores[place.to(scores.device)]
             row, answer = known.rows(head, relation)
             other = answer != target[row]
             scores[row[other].to(scores.device), answer[other].to(scores.device)] = -torch.inf
