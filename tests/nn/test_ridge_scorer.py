@@ -96,6 +96,16 @@ def test_many_facts_are_looked_at_in_pieces(monkeypatch):
     torch.testing.assert_close(RidgeScorer.from_data(graph(SOME), penalty=1.0).score_tails(head, rel), expected)
 
 
+def test_questions_of_many_answers_are_summed_up_once(monkeypatch):
+    head, rel = torch.arange(NODES).repeat_interleave(4), torch.arange(4).repeat(NODES)
+    plain = RidgeScorer.from_data(graph(SOME), penalty=1.0).solve()
+    assert plain.hub.numel() == 0  # of six entities
+    monkeypatch.setattr("torch_geometric_dsom.nn.ridge_scorer.HUBS", 3)
+    scorer = RidgeScorer.from_data(graph(SOME), penalty=1.0).solve()
+    assert sorted(divmod(int(key), NODES) for key in scorer.hub) == [(2, 3), (3, 5)]  # three and two answers
+    torch.testing.assert_close(scorer.score_tails(head, rel), plain.score_tails(head, rel))
+
+
 def test_it_comes_back_without_the_inverse():
     mask = torch.ones(NODES, dtype=torch.bool)
     scorer = RidgeScorer.from_data(graph(SOME, (torch.eye(NODES), mask)), penalty=2.0).solve()

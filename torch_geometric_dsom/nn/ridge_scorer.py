@@ -17,6 +17,7 @@ from torch_geometric_dsom.nn.precision import fast_matmul
 
 MOST_SHARE = 1 - 1e-6  # of a question that its own answers explain
 CHUNK = 1 << 22  # numbers that are looked at together
+HUBS = 16  # for so many entities one question of many answers is kept summed up
 
 
 class RidgeScorer(nn.Module):
@@ -93,6 +94,8 @@ class RidgeScorer(nn.Module):
             self.register_buffer(_buffer(name), torch.zeros(num_entities, width))
         self.inverse: Tensor  # [N, N]
         self.factor: Tensor  # of each fact, what its question and the one from its other side are multiplied by
+        self.hub: Tensor  # the questions of most answers, sorted
+        self.hub_sums: Tensor
         self._forget()
 
     @classmethod
@@ -174,7 +177,7 @@ class RidgeScorer(nn.Module):
         question = rel * self.num_entities + head
         first, last = (torch.searchsorted(self.key, question, right=right) for right in (False, True))
         row, place = expand_rows(first, last - first)
-        there = sum_rows(self.inverse, self.answer[place], last - first)
+        there = self._sums(question, first, last - first)
         scale = torch.zeros(head.numel(), device=there.device)
         scale[row] = self.factor[0, place]
         there *= scale[:, None]
@@ -188,6 +191,15 @@ class RidgeScorer(nn.Module):
         for fitted in (there, here):
             fitted[row, self.answer[place]] += 1
         return there, here
+
+    def _sums(self, question: Tensor, first: Tensor, count: Tensor) -> Tensor:
+        """:math:`G y` of questions, ``[B, N]``; those of many answers were summed up once."""
+        slot = torch.searchsorted(self.hub, question).clamp_max(max(0, self.hub.numel() - 1))
+        known = self.hub[slot] == question if self.hub.numel() else torch.zeros_like(question, dtype=torch.bool)
+        few = torch.where(known, 0, count)
+        sums = sum_rows(self.inverse, self.answer[expand_rows(first, few)[1]], few)
+        sums[known] = self.hub_sums[slot[known]]
+        return sums
 
     @torch.no_grad()
     def solve(self) -> RidgeScorer:
@@ -211,6 +223,11 @@ class RidgeScorer(nn.Module):
         other = (relation + self.num_relations) % (2 * self.num_relations) * self.num_entities + self.answer
         turned = torch.searchsorted(asked, other)  # there, since each fact is asked from both sides
         self.factor = torch.stack([own[number], own[turned]])
+        count = torch.bincount(number, minlength=asked.numel())
+        hubs = count.topk(min(asked.numel(), self.num_entities // HUBS)).indices.sort().values
+        first = count.cumsum(0) - count
+        self.hub_sums = sum_rows(self.inverse, self.answer[expand_rows(first[hubs], count[hubs])[1]], count[hubs])
+        self.hub = asked[hubs]
         return self
 
     def _gram(self, number: Tensor, questions: int) -> Tensor:
@@ -247,8 +264,9 @@ class RidgeScorer(nn.Module):
         return found
 
     def _forget(self) -> None:
-        for name in ("inverse", "factor"):
+        for name in ("inverse", "factor", "hub_sums"):
             self.register_buffer(name, torch.zeros(0, device=self.key.device), persistent=False)
+        self.register_buffer("hub", self.key.new_zeros(0), persistent=False)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._forget()  # what was made of other facts
