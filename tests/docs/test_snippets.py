@@ -107,7 +107,16 @@ def test_a_wrong_command_would_be_noticed(line):
 
 def test_the_howtos_are_there():
     """What a reader looks for is found by name."""
-    wanted = ["own_graph", "own_encoder", "own_teacher", "loss_in_pyg", "loss_in_pykeen", "selector_alone", "resume"]
+    wanted = [
+        "own_graph",
+        "own_encoder",
+        "own_teacher",
+        "guides",
+        "loss_in_pyg",
+        "loss_in_pykeen",
+        "selector_alone",
+        "resume",
+    ]
     assert {path.stem for path in (ROOT / "docs" / "howto").glob("*.md")} >= {"index", "search", "share", *wanted}
     for path in (ROOT / "docs" / "howto").glob("*.md"):
         for target in re.findall(r"```\{literalinclude\} (\S+)", path.read_text(encoding="utf-8")):

@@ -72,6 +72,13 @@ def test_own_teacher(run):
     assert re.search(r"neighbours are chosen for \d+ %", shown)
 
 
+def test_guides(run):
+    shown = run("guides.py", "--epochs", "2", "--rank", "16")
+    mrr = dict(re.findall(r"^(.+): test MRR (0\.\d+)$", shown, re.M))
+    assert float(mrr["all together"]) > max(float(mrr[name]) for name in ("student", "rules"))
+    assert len(re.findall(r"^.+ => has keyword, \d+ %$", shown, re.M)) == 3
+
+
 @pytest.mark.parametrize("gradient", ["exact", "reinforce"])
 def test_selector_alone(run, gradient):
     shown = run("selector_alone.py", "--gradient", gradient)
