@@ -30,6 +30,7 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "modality_experts": False,
         "student_fit": {**_RANK_200["student_fit"], "n3": 0.05},
         "rule_weight": 2.0,
+        "ridge_weight": 2.0,
     },
     "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
