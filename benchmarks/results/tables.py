@@ -183,7 +183,7 @@ def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
 
 def asked_with(study: dict[str, Any], runs: Runs, key: str, title: str) -> list[str]:
     names = [name for name in study["variants"] if any(key in run for run in runs.get(name, {}).values())]
-    base = study.get("baseline", "ce_only")
+    base = "ce_only_guided" if "ce_only_guided" in names else study.get("baseline", "ce_only")
     if not names:
         return []
     lines = [
