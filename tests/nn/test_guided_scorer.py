@@ -3,7 +3,7 @@ import torch
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RidgeScorer, RuleScorer, make_guided_scorer
+from torch_geometric_dsom.nn import ComplEx, Guide, GuidedScorer, RidgeScorer, RuleScorer, make_guided_scorer
 
 FACTS = torch.tensor([[0, 0, 1], [0, 1, 1], [2, 0, 3], [2, 1, 3], [4, 0, 5]])
 
@@ -54,6 +54,7 @@ def test_a_guided_scorer_may_have_a_second_guide(guided):
     expected = guided.score_tails(head, rel) + 0.5 * ridge.score_tails(head, rel)
     torch.testing.assert_close(again.score_tails(head, rel), expected)
     assert [type(part.guide) for part in (again, again.scorer)] == [RidgeScorer, RuleScorer]
+    assert all(isinstance(part.guide, Guide) for part in (again, again.scorer))
     config = both.config()
     with pytest.raises(ConfigError, match=r"guide: expected the name of one of \['ridge', 'rules'\], got 'cats'"):
         make_guided_scorer({**config, "guide": {**config["guide"], "name": "cats"}})

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom import DSoMTrainer
-from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, GuidedScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import fit_guides
@@ -51,6 +51,13 @@ def test_validation_chooses_each_weight_after_the_one_before(small_graph, scorer
     second = weights[scores.index(max(scores))]
     assert (first, second) != (0.0, 0.0)
     torch.testing.assert_close(found.score_tails(HEAD, REL), GuidedScorer(inner, ridge, second).score_tails(HEAD, REL))
+
+
+def test_without_validation_facts_nothing_is_chosen(small_graph, scorer):
+    bare = copy.copy(small_graph)
+    del bare.val_edge_index, bare.val_edge_type
+    with pytest.raises(DataError, match="found none in 'val'"):
+        fit_guides(scorer, bare)
 
 
 def test_features_are_asked_for_by_name(small_graph, scorer):

@@ -10,6 +10,7 @@ from torch_geometric_dsom.nn.functional import (
     negative_distance,
     rows,
 )
+from torch_geometric_dsom.nn.guide import Guide
 from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
@@ -35,6 +36,7 @@ __all__ = [
     "DistMult",
     "DistMultInteraction",
     "EmbeddingScorer",
+    "Guide",
     "GuidedScorer",
     "Interaction",
     "ModalityTeacher",

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
-from torch_geometric_dsom.nn.rule_scorer import RuleScorer
+from torch_geometric_dsom.nn.guide import Guide
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer
 
 
@@ -21,7 +20,7 @@ class GuidedScorer(nn.Module):
 
     Args:
         scorer (EmbeddingScorer or GuidedScorer): The scorer, which may have a guide of another kind already.
-        guide (RuleScorer or RidgeScorer): Rules or resembling entities, of the same graph.
+        guide (Guide): Rules or resembling entities, of the same graph.
         weight (float): Weight :math:`w` of the evidence. (default: :obj:`1.0`)
 
     Raises:
@@ -29,7 +28,7 @@ class GuidedScorer(nn.Module):
 
     Example:
         >>> import torch
-        >>> from torch_geometric_dsom.nn import ComplEx
+        >>> from torch_geometric_dsom.nn import ComplEx, RuleScorer
         >>> guided = GuidedScorer(ComplEx(4, 1, rank=2), RuleScorer(4, 1), weight=3.0)
         >>> guided.score_tails(torch.tensor([0]), torch.tensor([1])).shape
         torch.Size([1, 4])
@@ -40,9 +39,7 @@ class GuidedScorer(nn.Module):
     num_entities: int
     num_relations: int
 
-    def __init__(
-        self, scorer: EmbeddingScorer | GuidedScorer, guide: RuleScorer | RidgeScorer, weight: float = 1.0
-    ) -> None:
+    def __init__(self, scorer: EmbeddingScorer | GuidedScorer, guide: Guide, weight: float = 1.0) -> None:
         super().__init__()
         sizes = [(part.num_entities, part.num_relations) for part in (scorer, guide)]
         if sizes[0] != sizes[1]:
@@ -54,7 +51,7 @@ class GuidedScorer(nn.Module):
 
     @torch.no_grad()
     def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Scores of entities as answers; arguments as of :meth:`RuleScorer.score_tails`."""
+        """Scores of entities as answers; arguments as of :meth:`Guide.score_tails`."""
         scores = self.scorer.score_tails(head, rel, candidates)
         return self.guide.add_to(scores, head, rel, candidates, self.weight)
 

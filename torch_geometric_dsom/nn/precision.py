@@ -88,7 +88,7 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None = None, out: Tensor 
 
 
 def narrow_dtype(device: torch.device | str = "cpu") -> torch.dtype | None:
-    """bfloat16 where a device computes it in hardware, else :obj:`None`: elsewhere it is far slower than float32.
+    """bfloat16 where a device computes it in hardware, else :obj:`None`.
 
     Args:
         device (torch.device or str): The device. (default: :obj:`"cpu"`)

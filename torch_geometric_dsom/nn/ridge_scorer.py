@@ -13,6 +13,7 @@ from torch_geometric_dsom.data.groups import expand_rows
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.guide import Guide
 from torch_geometric_dsom.nn.precision import fast_matmul
 
 MOST_SHARE = 1 - 1e-6  # of a question that its own answers explain
@@ -20,7 +21,7 @@ CHUNK = 1 << 22  # numbers that are looked at together
 HUBS = 16  # for so many entities one question of many answers is kept summed up
 
 
-class RidgeScorer(nn.Module):
+class RidgeScorer(Guide):
     r"""Evidence from entities that resemble: ridge regression of every question on all others, in closed form.
 
     What training facts tell of an entity :math:`x` are the questions :math:`(h, r)` that it answers, a sparse row
@@ -40,7 +41,7 @@ class RidgeScorer(nn.Module):
             + \log \Bigl(1 + \frac{[\hat{y}_h(t, r^{-1})]_+}{\varepsilon}\Bigr)
 
     No question is explained by itself. The inverse takes :math:`4 N^2` bytes and a time that grows with :math:`N^3`,
-    a minute for 13,000 entities on one core; it is made at the first use, and not saved.
+    a minute and a half for 13,000 entities on one core; it is made at the first use, and not saved.
 
     Args:
         num_entities (int): Number of entities :math:`N`.
@@ -137,35 +138,10 @@ class RidgeScorer(nn.Module):
         return scorer
 
     @torch.no_grad()
-    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Evidence for entities as answers, see :class:`RidgeScorer`.
-
-        Args:
-            head (Tensor): Query entities, ``[B]``, int64.
-            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
-            candidates (Tensor, optional): Entities to score, ``[C]``, int64, each once; all of them if :obj:`None`.
-
-        Returns:
-            Tensor: ``[B, N]`` or ``[B, C]``, not negative.
-        """
-        width = self.num_entities if candidates is None else candidates.numel()
-        scores = torch.zeros(head.numel(), width, device=self.key.device)
-        return self.add_to(scores, head, rel, candidates)
-
-    @torch.no_grad()
     def add_to(
         self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: float = 1.0
     ) -> Tensor:
-        """Adds the evidence to scores that are there already.
-
-        Args:
-            scores (Tensor): ``[B, N]`` or ``[B, C]``; overwritten.
-            head (Tensor): As all that follow, see :meth:`score_tails`.
-            weight (float): Weight of the evidence. (default: :obj:`1.0`)
-
-        Returns:
-            Tensor: :obj:`scores`.
-        """
+        """See :meth:`Guide.add_to`."""
         for fitted in self._beliefs(head, rel):
             some = fitted if candidates is None else fitted[:, candidates]
             scores.add_(some.clamp_(min=0).div_(self.floor).log1p_().to(scores.dtype), alpha=weight)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data.groups import expand_rows
 from torch_geometric_dsom.data.path_index import PathIndex, relations_of
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.guide import Guide
 
 SURE = 0.999  # the most that a rule is believed
 
@@ -29,7 +30,7 @@ class Rule(NamedTuple):
     confidence: float
 
 
-class RuleScorer(nn.Module):
+class RuleScorer(Guide):
     r"""Evidence of mined rules: paths of one or two facts, as in `AnyBURL <https://doi.org/10.24963/ijcai.2019/435>`_.
 
     A path :math:`b` from :math:`h` to :math:`t` speaks for :math:`r(h, t)` as far as the training pairs that it joins
@@ -112,34 +113,10 @@ class RuleScorer(nn.Module):
         return scorer
 
     @torch.no_grad()
-    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Evidence for entities as answers, see :class:`RuleScorer`.
-
-        Args:
-            head (Tensor): Query entities, ``[B]``, int64.
-            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
-            candidates (Tensor, optional): Entities to score, ``[C]``, int64, each once; all of them if :obj:`None`.
-
-        Returns:
-            Tensor: ``[B, N]`` or ``[B, C]``, not negative.
-        """
-        width = self.num_entities if candidates is None else candidates.numel()
-        return self.add_to(self.weight.new_zeros(head.numel(), width), head, rel, candidates)
-
-    @torch.no_grad()
     def add_to(
         self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: float = 1.0
     ) -> Tensor:
-        """Adds the evidence to scores that are there already.
-
-        Args:
-            scores (Tensor): ``[B, N]`` or ``[B, C]``; overwritten.
-            head (Tensor): As all that follow, see :meth:`score_tails`.
-            weight (float): Weight of the evidence. (default: :obj:`1.0`)
-
-        Returns:
-            Tensor: :obj:`scores`.
-        """
+        """See :meth:`Guide.add_to`."""
         first = self.start[head]
         row, place = expand_rows(first, self.start[head + 1] - first)
         value, column = self.weight[self.path[place].long(), rel[row]], self.tail[place].long()

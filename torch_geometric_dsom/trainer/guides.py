@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, evaluate
-from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, RidgeScorer, RuleScorer, Scorer
+from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
@@ -45,7 +45,8 @@ def fit_guides(
         GuidedScorer: The scorer with its guides; as plain tables where validation prefers none.
 
     Raises:
-        ConfigError: If no weight is given, or one is negative.
+        ConfigError: If no weight is given, or one is negative, or the graph lacks a modality.
+        DataError: If there are several weights and no validation facts.
 
     Example:
         >>> from torch_geometric_dsom.datasets import FakeMMKG
@@ -58,12 +59,13 @@ def fit_guides(
     if not len(weights) or not min(weights) >= 0:
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
     found: EmbeddingScorer | GuidedScorer = scorer.freeze()
-    for guide in (RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds)):
+    guides: list[Guide] = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds)]
+    for guide in guides:
         tried = [_listen(found, guide, weight) if weight > 0 else found for weight in weights]
         found = max(tried, key=lambda one: evaluate(one, data, split="val").mrr) if len(tried) > 1 else tried[0]
     return found
 
 
-def _listen(scorer: TailScorer, guide: RuleScorer | RidgeScorer, weight: float) -> GuidedScorer:
+def _listen(scorer: TailScorer, guide: Guide, weight: float) -> GuidedScorer:
     assert isinstance(scorer, (EmbeddingScorer, GuidedScorer))
     return GuidedScorer(scorer, guide, weight)

@@ -1,0 +1,59 @@
+"""What guides share: evidence for answers that a frozen scorer may listen to, and that was not trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Guide(nn.Module, ABC):
+    """Evidence for answers, of a scorer without parameters to train.
+
+    Subclasses have a ``name``, the sizes of their graph, and give :meth:`add_to` and :meth:`config`.
+
+    Example:
+        >>> from torch_geometric_dsom.nn import Guide, RuleScorer
+        >>> isinstance(RuleScorer(4, 1), Guide)
+        True
+    """
+
+    name: ClassVar[str]
+    num_entities: int
+    num_relations: int
+
+    @torch.no_grad()
+    def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """Evidence for entities as answers.
+
+        Args:
+            head (Tensor): Query entities, ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            candidates (Tensor, optional): Entities to score, ``[C]``, int64, each once; all of them if :obj:`None`.
+
+        Returns:
+            Tensor: ``[B, N]`` or ``[B, C]``, not negative.
+        """
+        width = self.num_entities if candidates is None else candidates.numel()
+        return self.add_to(torch.zeros(head.numel(), width, device=head.device), head, rel, candidates)
+
+    @abstractmethod
+    def add_to(
+        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: float = 1.0
+    ) -> Tensor:
+        """Adds the evidence to scores that are there already.
+
+        Args:
+            scores (Tensor): ``[B, N]`` or ``[B, C]``; overwritten.
+            head (Tensor): As all that follow, see :meth:`score_tails`.
+            weight (float): Weight of the evidence. (default: :obj:`1.0`)
+
+        Returns:
+            Tensor: :obj:`scores`.
+        """
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The arguments, plain values."""
