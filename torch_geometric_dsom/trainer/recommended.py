@@ -32,6 +32,14 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "rule_weight": 2.0,
         "ridge_weight": 2.0,
     },
+    # Rank 100 and few epochs: what two cores measured of a graph of this size.
+    "FB15k237": {
+        **_RANK_200,
+        "rank": 100,
+        "modality_experts": False,
+        "student_fit": {**_RANK_200["student_fit"], "epochs": 12, "n3": 0.05},
+        "teacher_fit": {**_RANK_200["teacher_fit"], "epochs": 12},
+    },
     "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
 
