@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn import ComplEx, ModalityTeacher, product_of_experts
+from torch_geometric_dsom.nn import ComplEx, DistMult, ModalityTeacher, is_mean_of, product_of_experts
 
 
 def experts():
@@ -40,3 +40,17 @@ def test_bad_arguments_are_named():
         product_of_experts([ComplEx(5, 2, rank=1), ComplEx(4, 2, rank=1)])
     with pytest.raises(ConfigError, match="weights"):
         product_of_experts(experts(), [1.0])
+
+
+def test_a_mean_is_told_from_other_products_of_the_same_size():
+    first, second = (expert.freeze() for expert in experts())
+    assert is_mean_of(product_of_experts([first, second]), [first, second])
+    assert not is_mean_of(product_of_experts([first, second]), [second, first])  # columns of another order
+    assert not is_mean_of(product_of_experts([first, second], [0.3, 0.7]), [first, second])
+    assert not is_mean_of(product_of_experts([first, second]), [first])
+    assert not is_mean_of(first, [])
+    other = product_of_experts([first, second])
+    other.entity[4, 13] += 1e-6
+    assert not is_mean_of(other, [first, second])
+    real = [DistMult(5, 2, rank=3).freeze(), DistMult(5, 2, rank=3).freeze()]
+    assert not is_mean_of(product_of_experts(real), real)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom.data import GroupRows
-from torch_geometric_dsom.sampler import StudentSignals, TeacherSignals, log_of, teacher_signals
+from torch_geometric_dsom.sampler import StudentSignals, TeacherSignals, entropy_of, log_of, teacher_signals
 
 
 def test_equals_a_loop_over_facts_and_teachers():
@@ -34,6 +34,12 @@ def test_equals_a_loop_over_facts_and_teachers():
 
 def test_what_is_rounded_to_zero_has_a_finite_logarithm():
     assert log_of(torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.0, math.log(2.0**-126)])
+
+
+def test_entropy_of_what_is_certain_is_zero():
+    prob = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25] * 4, [0.5, 0.5, 0.0, 0.0]])
+    assert entropy_of(prob).tolist() == pytest.approx([0.0, math.log(4), math.log(2)])
+    assert prob[0].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_student_features_are_bounded():

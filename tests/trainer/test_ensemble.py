@@ -4,7 +4,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import NeighborIndex
-from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, TransE
+from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, TransE, product_of_experts
 from torch_geometric_dsom.sampler import Candidates, QuerySampler, TeacherSignals, random_folds
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
@@ -62,6 +62,31 @@ def test_asks_a_scorer_and_its_rules(dtype):
     assert torch.allclose(narrow.float(), expected, **near)
     some = Candidates(torch.tensor([1, 5, 6]), torch.zeros(3))
     assert torch.allclose(asked.ask(head, relation, candidates=some)[:, 0], expected[:, [1, 5, 6]], **near)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize("ruled", [False, True])
+def test_a_product_of_those_that_are_asked_is_their_mean(dtype, ruled, monkeypatch):
+    experts = [frozen(1), frozen(2)]
+    fused = product_of_experts(experts)
+    data = Data(edge_index=torch.tensor([[0, 0], [2, 4]]), edge_type=torch.tensor([0, 1]), num_nodes=N, num_relations=R)
+    last = GuidedScorer(fused, RuleScorer.from_data(data, 1.0, 1), 2.0) if ruled else fused
+    asked = Ensemble([last, *experts], torch.ones(N, 3, dtype=torch.bool), dtype=dtype)
+    head, relation = torch.tensor([6, 0]), torch.tensor([0, 1])
+    expected = torch.stack([teacher.score_tails(head, relation) for teacher in asked.teachers])
+    monkeypatch.setattr(fused, "query", None)  # nobody multiplies by its table
+    near = {"atol": 1e-5} if dtype is None else {"rtol": 0.02, "atol": 0.05}
+    assert torch.allclose(asked.ask(head, relation).transpose(0, 1), expected, **near)
+    each = asked.ask_each(head, relation, None, "facts")
+    assert torch.allclose(torch.stack(each).float(), expected, **near)
+    some = Candidates(torch.tensor([1, 2, 4]), torch.zeros(3))
+    assert torch.allclose(asked.ask(head, relation, candidates=some).transpose(0, 1), expected[..., [1, 2, 4]], **near)
+
+
+def test_two_alike_are_no_means_of_one_another():
+    asked = Ensemble([frozen(1), frozen(1)], torch.ones(N, 2, dtype=torch.bool))
+    expected = torch.stack([teacher.score_tails(HEAD, REL) for teacher in asked.teachers], dim=1)
+    assert torch.allclose(asked.ask(HEAD, REL), expected, atol=1e-6)
 
 
 def test_memory_is_used_again_only_under_the_same_name():

@@ -16,7 +16,7 @@ from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
 from torch_geometric_dsom.nn.precision import fast_matmul, narrow_dtype, plain_matmul, product
-from torch_geometric_dsom.nn.product_of_experts import product_of_experts
+from torch_geometric_dsom.nn.product_of_experts import is_mean_of, product_of_experts
 from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_guided_scorer, make_interaction, make_scorer
 from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
@@ -56,6 +56,7 @@ __all__ = [
     "complex_query",
     "fast_matmul",
     "gathering",
+    "is_mean_of",
     "make_guided_scorer",
     "make_interaction",
     "make_scorer",

@@ -65,3 +65,33 @@ def product_of_experts(experts: Sequence[Scorer], weights: Sequence[float] | Non
         relation = torch.cat([expert.relation for expert in frozen], dim=-1)
         interaction = SumInteraction([copy.deepcopy(expert.interaction) for expert in frozen], weights)
     return EmbeddingScorer.from_tables(entity, relation, interaction).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def is_mean_of(scorer: EmbeddingScorer, experts: Sequence[EmbeddingScorer]) -> bool:
+    """Whether a scorer is the product of some experts of equal weight, all ComplEx: its logits are then their mean.
+
+    Who asks the experts anyway has no need of a product with tables as wide as all of theirs.
+
+    Args:
+        scorer (EmbeddingScorer): The scorer.
+        experts (list[EmbeddingScorer]): The experts, in the order in which they were fused.
+
+    Example:
+        >>> from torch_geometric_dsom.nn import ComplEx
+        >>> experts = [ComplEx(4, 1, rank=2), ComplEx(4, 1, rank=3)]
+        >>> is_mean_of(product_of_experts(experts), experts), is_mean_of(experts[0], experts)
+        (True, False)
+    """
+    if not experts or not all(isinstance(one.interaction, ComplExInteraction) for one in (scorer, *experts)):
+        return False
+    if scorer.rank != sum(expert.rank for expert in experts):
+        return False
+    for name, weight in (("entity", 1.0), ("relation", 1.0 / len(experts))):
+        start = 0
+        for expert in experts:
+            some = slice(start, start := start + expert.rank)
+            parts = zip(getattr(scorer, name).chunk(2, dim=-1), getattr(expert, name).chunk(2, dim=-1), strict=True)
+            if not all(torch.equal(mine[:, some], weight * theirs) for mine, theirs in parts):
+                return False
+    return True

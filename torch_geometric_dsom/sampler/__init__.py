@@ -17,7 +17,7 @@ from torch_geometric_dsom.sampler.rewards import (
     set_log_prob,
 )
 from torch_geometric_dsom.sampler.shard_candidates import ShardCandidates
-from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, log_of, teacher_signals
+from torch_geometric_dsom.sampler.signals import StudentSignals, TeacherSignals, entropy_of, log_of, teacher_signals
 from torch_geometric_dsom.sampler.state import SelectionState
 from torch_geometric_dsom.sampler.static_sampler import (
     ConfidenceSampler,
@@ -57,6 +57,7 @@ __all__ = [
     "best_sets",
     "combine_logits",
     "counterfactual_baseline",
+    "entropy_of",
     "filtered_probabilities",
     "first_order_reward",
     "influence_reward",

@@ -72,15 +72,20 @@ def teacher_signals(prob: Tensor, row: Tensor, target: Tensor, groups: GroupRows
     for part in prob.unbind(dim=1):
         gold = part[row, target]
         mass = scatter(part[groups.row, groups.entity], groups.row, dim_size=part.size(0))
-        entropy = torch.special.entr(part).sum(dim=-1)
+        entropy = entropy_of(part)
         rank = _rank(part, row, gold)
         columns.append((log_of(gold), rank.reciprocal(), entropy[row], part.amax(dim=-1)[row], mass[row]))
     return TeacherSignals(*(torch.stack(values, dim=-1) for values in zip(*columns, strict=True)))
 
 
+def entropy_of(prob: Tensor) -> Tensor:
+    """Entropies of distributions ``[..., N]`` in nats: ``torch.special.entr`` takes thrice as long on CPU."""
+    return log_of(prob).mul_(prob).sum(dim=-1).neg_()
+
+
 def log_of(prob: Tensor) -> Tensor:
     """Logarithm of probabilities, which float32 may have rounded to zero: never below that of its smallest number."""
-    return prob.clamp_min(torch.finfo(prob.dtype).tiny).log()
+    return prob.clamp_min(torch.finfo(prob.dtype).tiny).log_()
 
 
 def _rank(values: Tensor, row: Tensor, gold: Tensor) -> Tensor:

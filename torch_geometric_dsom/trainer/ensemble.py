@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.evaluation import TailScorer, score_into
-from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Workspace, piece_rows
+from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Workspace, is_mean_of, piece_rows
 from torch_geometric_dsom.sampler import (
     ALL,
     Candidates,
@@ -57,6 +57,7 @@ class Ensemble:
         self.cache = cache
         self.memory = Workspace()
         self._narrow: dict[int, Tensor] = {}
+        self._parts = [_experts_of(teacher, self.teachers) for teacher in self.teachers]
 
     @property
     def num_teachers(self) -> int:
@@ -120,8 +121,7 @@ class Ensemble:
         out = slabs.transpose(0, 1)  # what one teacher says lies together
         if fold is None or not self.fold_teachers:
             head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
-            for k, teacher in enumerate(self.teachers):
-                self._ask(teacher, head, relation, slabs[k], entity)
+            self._ask_all(head, relation, list(slabs), entity)
             return out
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten()
@@ -153,7 +153,7 @@ class Ensemble:
         for k, teacher in enumerate(self.teachers):
             like = torch.empty(0, device=device, dtype=self._product_dtype(teacher))
             found.append(self.memory.room(f"{use}/{k}", shape, like))
-            self._ask(teacher, head, relation, found[-1], entity)
+        self._ask_all(head, relation, found, entity)
         return found
 
     def bytes_per_score(self, fold: Tensor | None = None) -> int:
@@ -170,11 +170,29 @@ class Ensemble:
         return self.dtype if narrow and self.dtype is not None else torch.float32
 
     @torch.no_grad()
-    def _ask(self, teacher: TailScorer, head: Tensor, relation: Tensor, out: Tensor, entity: Tensor | None) -> None:
+    def _ask_all(self, head: Tensor, relation: Tensor, out: list[Tensor], entity: Tensor | None) -> None:
+        """Logits of every teacher, the experts' before those of their product."""
+        for k in sorted(range(self.num_teachers), key=lambda k: bool(self._parts[k])):
+            self._ask(self.teachers[k], head, relation, out[k], entity, [out[part] for part in self._parts[k]])
+
+    def _ask(
+        self,
+        teacher: TailScorer,
+        head: Tensor,
+        relation: Tensor,
+        out: Tensor,
+        entity: Tensor | None,
+        experts: list[Tensor],
+    ) -> None:
         """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
         if isinstance(teacher, GuidedScorer):
-            self._ask(teacher.scorer, head, relation, out, entity)
+            self._ask(teacher.scorer, head, relation, out, entity, experts)
             teacher.guide.add_to(out, head, relation, entity, teacher.weight)
+            return
+        if experts:
+            torch.mul(experts[0], 1.0 / len(experts), out=out)
+            for logits in experts[1:]:
+                out.add_(logits, alpha=1.0 / len(experts))
             return
         if not isinstance(teacher, EmbeddingScorer):  # a table that is made anew at each call is not frozen
             out.copy_(_score(teacher, head, relation, entity))
@@ -364,6 +382,16 @@ def fact_signals(
     columns = [world.gather(torch.cat(values)) for values in zip(*parts, strict=True)]
     favourite, likely, gold, *columns = (values[place.to(values.device)] for values in columns)
     return FactSignals(TeacherSignals(*columns), favourite, gold, likely)
+
+
+def _experts_of(teacher: TailScorer, teachers: Sequence[TailScorer]) -> list[int]:
+    """The numbers of those whose mean a teacher is, beside its guides; none where it is no mean of several."""
+    while isinstance(teacher, GuidedScorer):
+        teacher = teacher.scorer
+    others = {k: one for k, one in enumerate(teachers) if isinstance(one, EmbeddingScorer) and one is not teacher}
+    if len(others) < 2 or not isinstance(teacher, EmbeddingScorer) or not is_mean_of(teacher, list(others.values())):
+        return []
+    return list(others)
 
 
 def _score(teacher: TailScorer, head: Tensor, relation: Tensor, entity: Tensor | None) -> Tensor:

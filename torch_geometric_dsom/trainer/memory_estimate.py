@@ -14,6 +14,7 @@ from torch_geometric_dsom.data.path_index import CHUNK
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
+from torch_geometric_dsom.nn.ridge_scorer import HUBS
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
@@ -141,9 +142,10 @@ def estimate_memory(
         runs += [f"fold{number}/" for number in range(config.crossfit)]
     experts = _experts(data, config) if runs and "teachers" in parts else {}
     rules = PATH * PathIndex(data).num_paths if experts and config.rule_weight > 0 else 0
-    ridge = FLOAT * int(data.num_nodes) ** 2 if experts and config.ridge_weight > 0 else 0
+    size = int(data.num_nodes) if experts and config.ridge_weight > 0 else 0
+    ridge, sums = FLOAT * size * size, FLOAT * size * (size // HUBS)  # the inverse; its sums for what has most answers
     phases: dict[str, dict[str, int]] = {}
-    kept = 0
+    kept = tables = 0
     for prefix in runs if experts else []:
         features = sum(part.features for part in experts.values())
         held = kept + sum(part.parameters for part in experts.values())
@@ -155,12 +157,12 @@ def estimate_memory(
         if len(experts) > 1 or rules or ridge:
             # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
-            guides = {"rules": mining, "ridge": 2 * ridge}  # a matrix and its factor at once
+            guides = {"rules": mining, "ridge": 2 * ridge + sums}  # a matrix and its factor at once
             phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
-            frozen = 2 * frozen + rules + ridge
-        kept += frozen
+            frozen = 2 * frozen + rules + ridge + sums
+        kept, tables = kept + frozen, tables + 2 * sum(part.table for part in experts.values())
     if "student" in parts:
-        phases["student"] = _student(data, config, kept, teachers or {}, checkpoints)
+        phases["student"] = _student(data, config, kept, tables, teachers or {}, checkpoints)
     if "baseline" in parts:
         own = _tables(data, config.scorer, config.rank)
         phases["ce_only"] = {"models": own.parameters, **_fit(own, data, config.student_fit, 2, checkpoints)}
@@ -225,7 +227,7 @@ def _fit(part: _Sizes, data: Data, fit: FitConfig, slabs: int, checkpoints: bool
 
 
 def _student(
-    data: Data, config: DSoMConfig, kept: int, teachers: Mapping[str, object], checkpoints: bool
+    data: Data, config: DSoMConfig, kept: int, tables: int, teachers: Mapping[str, object], checkpoints: bool
 ) -> dict[str, int]:
     """What distilling takes; teachers that are there already are not counted."""
     size, fit = int(data.num_nodes), config.student_fit
@@ -243,7 +245,7 @@ def _student(
     if config.reward == "lookahead":
         lesson = 3 * (256 + fit.batch_size)
     parts["workspace"] += FLOAT * size * (labels_at_once + lesson)
-    narrow = 0 if product_dtype(config.teacher_dtype) is None else (kept or _size(teachers)) // 2
+    narrow = 0 if product_dtype(config.teacher_dtype) is None else (tables or _size(teachers)) // 2
     models = kept + narrow + own.parameters + (_size(teachers) if _trains(teachers) else 0)
     likely = config.candidate_top_k if config.candidates == "topk" else 0
     numbers = FLOAT * facts.size(0) * 2 * (6 * count + 4 + likely)

@@ -16,7 +16,7 @@ from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.loss import sharded_softmax_
 from torch_geometric_dsom.loss.cross_entropy import CACHED_BYTES
 from torch_geometric_dsom.nn import ShardedScorer, piece_rows, product, rows_within
-from torch_geometric_dsom.sampler import ALL, Candidates, ShardCandidates, TeacherSignals, log_of
+from torch_geometric_dsom.sampler import ALL, Candidates, ShardCandidates, TeacherSignals, entropy_of, log_of
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.soft_label_reader import SoftLabelReader
 
@@ -198,7 +198,7 @@ class ShardedEnsemble(Ensemble):
             mass = scatter(part[groups.row, groups.entity], groups.row, dim_size=part.size(0))
             above, not_below = count_above(part, row, gold[:, k])
             size = piece_rows(part, 2, max(part.size(1), 1), CACHED_BYTES, part.nbytes)
-            entropy = torch.cat([torch.special.entr(some).sum(dim=-1) for some in part.split(size)])
+            entropy = torch.cat([entropy_of(some) for some in part.split(size)])
             # The answer's own probability is the same number in its process: it counts itself there.
             columns.append(torch.stack([entropy[row], mass[row], above.to(mass), not_below.to(mass)]))
         entropy, mass, above, not_below = world.sum_(torch.stack(columns, dim=-1))
