@@ -87,7 +87,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
         "seconds": round(time.time() - start),
         "cpu_seconds": round(time.process_time() - cpu),
         "rank": trainer.config.rank,
-        "guided": with_guides(model, data),
+        **({"guided": with_guides(model, data)} if study.get("guided", True) else {}),
         **environment(),
     }
     if phase == "student" and name == "dsom":

@@ -121,7 +121,7 @@ class Ensemble:
         out = slabs.transpose(0, 1)  # what one teacher says lies together
         if fold is None or not self.fold_teachers:
             head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
-            self._ask_all(head, relation, list(slabs), entity)
+            self._ask_teachers(head, relation, list(slabs), entity)
             return out
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten()
@@ -153,7 +153,7 @@ class Ensemble:
         for k, teacher in enumerate(self.teachers):
             like = torch.empty(0, device=device, dtype=self._product_dtype(teacher))
             found.append(self.memory.room(f"{use}/{k}", shape, like))
-        self._ask_all(head, relation, found, entity)
+        self._ask_teachers(head, relation, found, entity)
         return found
 
     def bytes_per_score(self, fold: Tensor | None = None) -> int:
@@ -170,7 +170,7 @@ class Ensemble:
         return self.dtype if narrow and self.dtype is not None else torch.float32
 
     @torch.no_grad()
-    def _ask_all(self, head: Tensor, relation: Tensor, out: list[Tensor], entity: Tensor | None) -> None:
+    def _ask_teachers(self, head: Tensor, relation: Tensor, out: list[Tensor], entity: Tensor | None) -> None:
         """Logits of every teacher, the experts' before those of their product."""
         for k in sorted(range(self.num_teachers), key=lambda k: bool(self._parts[k])):
             self._ask(self.teachers[k], head, relation, out[k], entity, [out[part] for part in self._parts[k]])
