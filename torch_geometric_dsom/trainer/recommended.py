@@ -24,6 +24,8 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "modality_experts": False,
         "student_fit": {**_RANK_200["student_fit"], "epochs": 12},
         "teacher_fit": {**_RANK_200["teacher_fit"], "epochs": 12},
+        "rule_weight": 2.0,
+        "ridge_weight": 2.0,
     },
     "DB15K": {
         **_RANK_200,
