@@ -61,6 +61,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     base = merge(recommended(study["dataset"]), study.get("options", {}))
     start, cpu = time.time(), time.process_time()
     work = runs / f"{name}-seed{seed}"
+    begun = work.exists()  # the time of a run that goes on is not that of the whole
     options = merge(base, variant.get("options", {}))
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, **options)
     trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs, name, trainer.config)
@@ -84,8 +85,8 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
             by: {part.name: [part.result.mrr, part.result.count] for part in breakdown(result, data, by).buckets}
             for by in BREAKDOWNS
         },
-        "seconds": round(time.time() - start),
-        "cpu_seconds": round(time.process_time() - cpu),
+        "seconds": None if begun else round(time.time() - start),
+        "cpu_seconds": None if begun else round(time.process_time() - cpu),
         "rank": trainer.config.rank,
         **({"guided": with_guides(model, data)} if study.get("guided", True) else {}),
         **environment(),

@@ -158,8 +158,9 @@ def main_rows(study: dict[str, Any], runs: Runs) -> list[str]:
         if found and "curve" not in VARIANTS[name]:
             cells = [cell([run["test"]["both"][metric] for run in found]) for metric in METRICS]
             cells.append(cell([run["val_mrr"] for run in found]))
-            cpu = statistics.mean(run["cpu_seconds"] for run in found)
-            lines.append(f"| {VARIANTS[name]['title']} | {len(found)} | {' | '.join(cells)} | {cpu:.0f} |")
+            told = [run["cpu_seconds"] for run in found if run["cpu_seconds"] is not None]
+            cpu = f"{statistics.mean(told):.0f}" if told else ""
+            lines.append(f"| {VARIANTS[name]['title']} | {len(found)} | {' | '.join(cells)} | {cpu} |")
     return lines
 
 
