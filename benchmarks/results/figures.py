@@ -44,13 +44,15 @@ def degrees() -> Figure:
                     values = [[100 * record[name][0] for record in records] for name in names]
                     places = [place + 0.27 * (offset - 1) for place in range(len(names))]
                     error = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values]
-                    axis.bar(places, [statistics.mean(v) for v in values], 0.25, yerr=error, label=label)
+                    means, colour = [statistics.mean(v) for v in values], f"C{offset}"
+                    axis.bar(places, means, 0.25, yerr=error, label=label, color=colour)
             axis.set_xticks(range(len(names)), names)
             axis.set_xlabel(f"training facts of the {side}")
             axis.set_ylabel("test MRR x 100")
-            axis.set_title(study["dataset"], loc="left", fontsize=10)
+            axis.set_title(study.get("title", study["dataset"]), loc="left", fontsize=10)
             axis.spines[["top", "right"]].set_visible(False)
-        row[0].legend(frameon=False, fontsize=8)
+    shown = {label: bars for row in axes for bars, label in zip(*row[0].get_legend_handles_labels(), strict=True)}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper right", ncols=len(shown), frameon=False, fontsize=8)
     return figure
 
 

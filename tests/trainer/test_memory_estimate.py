@@ -149,6 +149,19 @@ def test_resembling_entities_count_their_inverse(small_graph):
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(ridge_weight=1.0)).phases
 
 
+def test_narrow_copies_are_of_tables_alone(small_graph):
+    def models(**options):
+        return estimate_memory(small_graph, DSoMConfig(**options)).phases["student"]["models"]
+
+    narrow = models(teacher_dtype="bfloat16") - models()
+    tables = 3 * 60 * 2 * 100  # structure, image, text; as many numbers again in the fused one, at two bytes
+    assert narrow == 2 * 2 * tables
+    assert models(teacher_dtype="bfloat16", ridge_weight=1.0) - models(ridge_weight=1.0) == narrow
+    alone = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
+    small = [estimate_memory(alone, DSoMConfig(teacher_dtype=dtype)) for dtype in ("float32", "bfloat16")]
+    assert small[1].phases["student"]["models"] - small[0].phases["student"]["models"] == 2 * tables // 3
+
+
 def test_parts_phases_and_folds(small_graph, trained):
     names = ["teacher/structure", "teacher/image", "teacher/text", "teacher/fused"]
     assert list(estimate_memory(small_graph, parts=["teachers"]).phases) == names

@@ -153,14 +153,14 @@ def estimate_memory(
             sizes = _fit(part, data, expert_fit(config, name), 2, checkpoints)
             phases[f"{prefix}teacher/{name}"] = {"models": held, "features": features + part.activations, **sizes}
             held += part.parameters  # the last gradient stays
-        frozen = sum(part.table for part in experts.values())
+        frozen = copied = sum(part.table for part in experts.values())
         if len(experts) > 1 or rules or ridge:
             # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
             guides = {"rules": mining, "ridge": 2 * ridge + sums}  # a matrix and its factor at once
             phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
-            frozen = 2 * frozen + rules + ridge + sums
-        kept, tables = kept + frozen, tables + 2 * sum(part.table for part in experts.values())
+            frozen, copied = 2 * frozen + rules + ridge + sums, 2 * copied
+        kept, tables = kept + frozen, tables + copied
     if "student" in parts:
         phases["student"] = _student(data, config, kept, tables, teachers or {}, checkpoints)
     if "baseline" in parts:

@@ -49,7 +49,8 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
 def recommended(dataset: str) -> dict[str, Any]:
     """Options of :class:`~torch_geometric_dsom.trainer.DSoMConfig` for a dataset, over the defaults.
 
-    They were chosen by validation MRR, see ``benchmarks/RESULTS.md``; a graph of one's own has none.
+    They were chosen by validation MRR, see ``benchmarks/RESULTS.md``; those of FB15k237 were chosen on
+    other graphs and measured on it. A graph of one's own has none.
 
     Args:
         dataset (str): Name of the dataset's class.
