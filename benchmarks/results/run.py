@@ -17,11 +17,14 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
@@ -44,9 +47,12 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=HERE.parent.parent / "runs" / "results")
     parser.add_argument("--seeds", type=int, nargs="*", help="only these")
     parser.add_argument("--variants", nargs="*", help="only these")
+    parser.add_argument("--lines", type=Path, help="where to write instead of beside the study")
+    parser.add_argument("--checkpoint-every", type=int, default=1, help="epochs between two checkpoints")
     args = parser.parse_args()
     study = json.loads(args.study.read_text(encoding="utf-8"))
-    lines = args.study.with_suffix(".jsonl")
+    study["checkpoint_every"] = args.checkpoint_every
+    lines = args.lines or args.study.with_suffix(".jsonl")
     data = load_dataset(study["dataset"])
     environment()
     for seed in args.seeds or study["seeds"]:
@@ -57,20 +63,11 @@ def main() -> None:
 
 def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
     """One variant with one seed."""
-    variant = VARIANTS[name]
-    base = merge(recommended(study["dataset"]), study.get("options", {}))
     start, cpu = time.time(), time.process_time()
     work = runs / f"{name}-seed{seed}"
     begun = work.exists()  # the time of a run that goes on is not that of the whole
-    options = merge(base, variant.get("options", {}))
-    trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, **options)
-    trainer.teachers = {} if variant.get("baseline") else teachers(data, base, seed, runs, name, trainer.config)
-    if trainer.config.crossfit:
-        trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
-    if variant.get("baseline"):
-        model, phase = trainer.fit_baseline(data), "ce_only"
-    else:
-        model, phase = trainer.fit_student(data), "student"
+    trainer, phase = train(study, data, name, seed, runs, lines, work)
+    model = trainer.student if phase == "student" else trainer.baseline
     result = evaluate(model, data, split="test")
     record = {
         "variant": name,
@@ -100,6 +97,35 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     print(f"{lines.stem} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
 
 
+def train(
+    study: dict[str, Any],
+    data: Any,
+    name: str,
+    seed: int,
+    runs: Path,
+    lines: Path | None = None,
+    work: Path | None = None,
+    over: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[DSoMTrainer, str]:
+    """A trainer that has been through a variant, kept in a folder where one is given, and its last phase.
+
+    The test facts of its teachers go to ``lines``, where there are some; options of the last phase may be laid over.
+    """
+    variant, every = VARIANTS[name], study.get("checkpoint_every", 1)
+    base = merge(recommended(study["dataset"]), study.get("options", {}))
+    options = merge(merge(base, variant.get("options", {})), over)
+    trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
+    with matmul_precision(study.get("matmul_precision", "highest")):
+        if variant.get("baseline"):
+            trainer.fit_baseline(data)
+            return trainer, "ce_only"
+        trainer.teachers = teachers(data, base, seed, runs, name, trainer.config, lines, every)
+        if trainer.config.crossfit:
+            trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
+        trainer.fit_student(data)
+        return trainer, "student"
+
+
 def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
     """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
     both = fit_guides(student, data)
@@ -126,28 +152,40 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def teachers(
-    data: Any, options: dict[str, Any], seed: int, runs: Path, variant: str, config: DSoMConfig
+    data: Any,
+    options: dict[str, Any],
+    seed: int,
+    runs: Path,
+    variant: str,
+    config: DSoMConfig,
+    lines: Path | None,
+    every: int = 1,
 ) -> dict[str, Any]:
     """The teachers of a seed, trained once for all variants; guides join them afterwards."""
     start, cpu = time.time(), time.process_time()
-    apart = merge(options, dict.fromkeys(GUIDES.values(), 0.0))
-    trainer = DSoMTrainer(seed=seed, checkpoint_dir=runs / f"teachers-seed{seed}", resume=True, **apart)
-    found: dict[str, Any] = trainer.fit_teachers(data)
-    last, lines = found.get(FUSED, found[STRUCTURE]), HERE / f"{runs.name}.jsonl"
-    both = guided(last, data, config.rule_weight, config.ridge_weight)
-    told = found if both is last else {FUSED: both}
-    name = "teachers" if both is last else f"teachers of {variant}"
-    if (name, seed) not in done(lines):
-        record = {
-            "variant": name,
-            "seed": seed,
-            "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in told.items()},
-            "calibration": {name: calibration(teacher, data, split="test").to_dict() for name, teacher in told.items()},
-            "seconds": round(time.time() - start),
-            "cpu_seconds": round(time.process_time() - cpu),
-            **environment(),
-        }
-        append(lines, record)
+    apart, work = merge(options, dict.fromkeys(GUIDES.values(), 0.0)), runs / f"teachers-seed{seed}"
+    runs.mkdir(parents=True, exist_ok=True)
+    with FileLock(runs / f"{work.name}.lock"):  # whoever wants them at the same time waits
+        trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **apart)
+        found: dict[str, Any] = trainer.fit_teachers(data)
+        last = found.get(FUSED, found[STRUCTURE])
+        both = guided(last, data, config.rule_weight, config.ridge_weight)
+        told = found if both is last else {FUSED: both}
+        name = "teachers" if both is last else f"teachers of {variant}"
+        if lines is not None and (name, seed) not in done(lines):
+            with matmul_precision("highest"):
+                record = {
+                    "variant": name,
+                    "seed": seed,
+                    "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in told.items()},
+                    "calibration": {
+                        name: calibration(teacher, data, split="test").to_dict() for name, teacher in told.items()
+                    },
+                    "seconds": round(time.time() - start),
+                    "cpu_seconds": round(time.process_time() - cpu),
+                    **environment(),
+                }
+            append(lines, record)
     return found if both is last else {**found, FUSED: both}
 
 
@@ -161,16 +199,28 @@ def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, run
 
 @functools.cache  # of the code that was imported, even if the repository moves on meanwhile
 def environment() -> dict[str, Any]:
+    """Where and with what; a copy of the code without its repository is told its commit in ``DSOM_COMMIT``."""
     quiet: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(torch_geometric_dsom.__file__).parent, **quiet
-    )
+    where, ask = Path(torch_geometric_dsom.__file__).parent, ["git", "rev-parse", "--short", "HEAD"]
+    commit = os.environ.get("DSOM_COMMIT") or subprocess.run(ask, cwd=where, **quiet).stdout.strip()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     return {
-        "commit": commit.stdout.strip() or None,
-        "machine": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores",
+        "commit": commit or None,
+        "machine": f"{platform.machine()} {device}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "torch_geometric_dsom": torch_geometric_dsom.__version__},
     }
+
+
+@contextmanager
+def matmul_precision(name: str) -> Iterator[None]:
+    """How exact float32 products are for a while, see ``torch.set_float32_matmul_precision``."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -5,10 +5,11 @@ import torch
 
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import NeighborIndex
+from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
 from torch_geometric_dsom.nn import ComplEx
 from torch_geometric_dsom.sampler import QuerySampler, SelectionState, StaticSampler
-from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective
+from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective, fit_guides
 from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
@@ -61,8 +62,25 @@ def test_a_step_does_not_wait_for_the_gpu(small_graph, kind):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("options", [{}, {"candidates": "topk"}, {"cache": "mmap"}, {"crossfit": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"candidates": "topk"},
+        {"cache": "mmap"},
+        {"crossfit": 2},
+        {"joint_expert": True, "modality_experts": False, "rule_weight": 1.0, "ridge_weight": 1.0},
+        {"teacher_dtype": "auto", "neighbors": "topk", "reward": "lookahead"},
+    ],
+)
 def test_the_trainer_runs(small_graph, small_options, options):
     trainer = DSoMTrainer(seed=0, progress=False, device="cuda", **small_options, **options).fit(small_graph)
     assert trainer.evaluate(small_graph).mrr > 0
     assert torch.isfinite(torch.tensor(trainer.history[-1]["loss"]))
+
+
+def test_guides_are_where_the_scorer_is(small_graph):
+    student = ComplEx(60, 3, rank=4, init_scale=0.7, generator=torch.Generator().manual_seed(0))
+    here = evaluate(fit_guides(student, small_graph, [1.0]), small_graph)
+    there = evaluate(fit_guides(student.to("cuda"), small_graph, [1.0]), small_graph)
+    assert there.mrr == pytest.approx(here.mrr, rel=1e-3)

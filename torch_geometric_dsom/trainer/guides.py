@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.evaluation import TailScorer, evaluate
+from torch_geometric_dsom.evaluation import TailScorer, device_of, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
@@ -22,8 +22,11 @@ def guided(scorer: TailScorer, data: Data, rule_weight: float, ridge_weight: flo
         rule_weight (float): Weight of the rules; none are mined if 0.
         ridge_weight (float): Weight of what entities share with those that resemble them; not asked if 0.
     """
-    scorer = _listen(scorer, RuleScorer.from_data(data), rule_weight) if rule_weight > 0 else scorer
-    return _listen(scorer, RidgeScorer.from_data(data).solve(), ridge_weight) if ridge_weight > 0 else scorer
+    device = device_of(scorer)
+    scorer = _listen(scorer, RuleScorer.from_data(data).to(device), rule_weight) if rule_weight > 0 else scorer
+    if ridge_weight > 0:
+        scorer = _listen(scorer, RidgeScorer.from_data(data).to(device).solve(), ridge_weight)
+    return scorer
 
 
 def fit_guides(
@@ -61,6 +64,7 @@ def fit_guides(
     found: EmbeddingScorer | GuidedScorer = scorer.freeze()
     guides: list[Guide] = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds)]
     for guide in guides:
+        guide.to(device_of(found))
         tried = [_listen(found, guide, weight) if weight > 0 else found for weight in weights]
         found = max(tried, key=lambda one: evaluate(one, data, split="val").mrr) if len(tried) > 1 else tried[0]
     return found

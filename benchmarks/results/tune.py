@@ -1,0 +1,59 @@
+"""Tries settings on the validation facts of a study, one JSON line each; no test fact is read.
+
+    python benchmarks/results/tune.py benchmarks/results/db15k_1000.json
+
+A study lists what to try under ``tuning``: a variant, options that it shares with its teachers, and options of its own.
+What was tried already is skipped. Lines go to ``<study>.tuning.jsonl``, which :mod:`tables` tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+from run import HERE, append, environment, merge, read, train
+
+from torch_geometric_dsom.datasets import load_dataset
+from torch_geometric_dsom.evaluation import evaluate
+
+NO_CHECKPOINTS = 1 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--only", type=int, nargs="*", help="only these of the list, from 0")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=HERE.parent.parent / "runs" / "tuning")
+    parser.add_argument("--lines", type=Path, help="where to write instead")
+    args = parser.parse_args()
+    study = json.loads(args.study.read_text(encoding="utf-8"))
+    lines = args.lines or args.study.with_suffix(".tuning.jsonl")
+    data = load_dataset(study["dataset"])
+    for number in range(len(study["tuning"])) if args.only is None else args.only:
+        tried = {"shared": {}, "own": {}, **study["tuning"][number], "seed": args.seed}
+        if not any(all(record[key] == value for key, value in tried.items()) for record in read(lines)):
+            record = {**tried, **attempt(study, data, tried, args.runs / args.study.stem), **environment()}
+            append(lines, record)
+            print(f"{lines.stem} {json.dumps(tried)}: {record['val']}, {record['seconds']} s", flush=True)
+
+
+def attempt(study: dict[str, Any], data: Any, tried: dict[str, Any], runs: Path) -> dict[str, Any]:
+    """Validation MRR by model: the student or CE-only, and its teachers where it has some."""
+    start, options = time.time(), merge(study.get("options", {}), tried["shared"])
+    shared = zlib.crc32(json.dumps(tried["shared"], sort_keys=True).encode())
+    study = {**study, "options": options, "checkpoint_every": NO_CHECKPOINTS}
+    trainer, phase = train(study, data, tried["variant"], tried["seed"], runs / f"{shared:08x}", over=tried["own"])
+    result = trainer.results[phase]
+    val = {phase: result.best_mrr}
+    val |= {name: evaluate(teacher, data, split="val").mrr for name, teacher in trainer.teachers.items()}
+    by_epoch = {str(record["epoch"]): record["val_mrr"] for record in result.history if "val_mrr" in record}
+    return {"val": val, "epoch": result.best_epoch, "by_epoch": by_epoch, "seconds": round(time.time() - start)}
+
+
+if __name__ == "__main__":
+    main()
