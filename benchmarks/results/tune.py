@@ -17,6 +17,7 @@ from typing import Any
 
 from run import HERE, append, environment, merge, read, train
 
+from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import evaluate
 
@@ -50,7 +51,8 @@ def attempt(study: dict[str, Any], data: Any, tried: dict[str, Any], runs: Path)
     trainer, phase = train(study, data, tried["variant"], tried["seed"], runs / f"{shared:08x}", over=tried["own"])
     result = trainer.results[phase]
     val = {phase: result.best_mrr}
-    val |= {name: evaluate(teacher, data, split="val").mrr for name, teacher in trainer.teachers.items()}
+    known = KnownAnswers.from_data(data, splits=("train", "val"))  # as in training, without test facts
+    val |= {name: evaluate(teacher, data, split="val", known=known).mrr for name, teacher in trainer.teachers.items()}
     by_epoch = {str(record["epoch"]): record["val_mrr"] for record in result.history if "val_mrr" in record}
     return {"val": val, "epoch": result.best_epoch, "by_epoch": by_epoch, "seconds": round(time.time() - start)}
 

@@ -88,7 +88,7 @@ def part_labels(prob: Tensor, groups: GroupRows, temperature: float = 1.0, facto
         SoftLabels: What :func:`mixed_kd_loss` distils.
     """
     near = prob[groups.row, :, groups.entity] / factor
-    prob[groups.row, :, groups.entity] = 0.0
+    prob[groups.row, :, groups.entity] = prob.new_zeros(())  # a number would be copied to a GPU, which waits
     return SoftLabels(prob, near, prob.sum(dim=-1) / factor, groups, temperature, factor=factor)
 
 

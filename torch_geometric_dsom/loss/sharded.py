@@ -131,7 +131,7 @@ def sharded_view(
     where, (row, entity), (mine, column) = (groups.row, groups.entity), answers, columns
     known = torch.where(mine, s[row, column], s.new_zeros(()))
     pairs, near = s[where], prob[groups.row, :, groups.entity]
-    prob[groups.row, :, groups.entity] = 0.0
+    prob[groups.row, :, groups.entity] = prob.new_zeros(())
     s.index_put_(where, s.new_full((), FLOOR))
     # What each process has of a row: tops, log-sum-exps and sums of teachers, outside the group and inside.
     count = torch.bincount(groups.row, minlength=number)

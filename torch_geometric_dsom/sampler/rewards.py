@@ -120,9 +120,8 @@ def filtered_probabilities(
     teacher_prob, student_prob = teacher_logits.softmax(dim=-1), logits.softmax(dim=-1)
     row, answer = known.rows(batch.head, batch.relation)
     other = answer != batch.target[row]
-    row, answer = (x[other].to(logits.device) for x in (row, answer))
-    teacher_prob[row, :, answer] = 0.0
-    student_prob[row, answer] = 0.0
+    row, answer = (x[other].to(logits.device, non_blocking=True) for x in (row, answer))
+    teacher_prob[row, :, answer] = student_prob[row, answer] = logits.new_zeros(())
     return teacher_prob, student_prob
 
 

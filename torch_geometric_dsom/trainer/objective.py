@@ -425,7 +425,7 @@ class DistillationObjective(CrossEntropyObjective):
             positive (bool): Whether a set that harms gets nothing instead of a penalty.
         """
         teacher_prob, prob = filtered_probabilities(teacher_logits, logits, batch, known)
-        target = batch.target.to(logits.device)
+        target = batch.target.to(logits.device, non_blocking=True)
         return lambda action: rank_reward(teacher_prob, prob, target, action, positive)
 
     def _learn_from(

@@ -121,7 +121,7 @@ class SoftLabelCache:
             prob (Tensor): ``[K, Q, N]``.
         """
         self.ready[slot] = True
-        slot = slot.to(self._store.device)
+        slot = slot.to(self._store.device, non_blocking=True)
         for k, part in enumerate(prob):
             if self.top_k:
                 part, entity = part.topk(self.top_k, dim=-1, sorted=False)

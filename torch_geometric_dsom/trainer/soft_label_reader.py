@@ -103,7 +103,7 @@ class SoftLabelReader:
             if cache is not None and slot is not None:
                 place = (slot[rows] >= 0).nonzero().flatten()
                 if place.numel() > 0:
-                    some = prob if place.numel() == number else prob[:, place.to(prob.device)]
+                    some = prob if place.numel() == number else prob[:, place.to(prob.device, non_blocking=True)]
                     cache.write(slot[rows][place], some)
             return prob.transpose(0, 1), 1.0
         assert cache is not None
@@ -114,12 +114,14 @@ class SoftLabelReader:
             return cache.read_times(slot[rows], slabs).transpose(0, 1), cache.factor
         stored = self._stored[rows]
         old, fresh = (x.nonzero().flatten() for x in (stored, ~stored))
-        slabs.index_copy_(1, old.to(slabs.device), cache.read(slot[rows][old], self._room("part", old.numel())))
+        slabs.index_copy_(
+            1, old.to(slabs.device, non_blocking=True), cache.read(slot[rows][old], self._room("part", old.numel()))
+        )
         prob = self._ask(first, last, "part")
-        slabs.index_copy_(1, fresh.to(slabs.device), prob)
+        slabs.index_copy_(1, fresh.to(slabs.device, non_blocking=True), prob)
         place = (slot[rows][fresh] >= 0).nonzero().flatten()
         if place.numel() > 0:
-            cache.write(slot[rows][fresh][place], prob[:, place.to(prob.device)])
+            cache.write(slot[rows][fresh][place], prob[:, place.to(prob.device, non_blocking=True)])
         return slabs.transpose(0, 1), 1.0
 
     def _ask(self, first: int, last: int, use: str) -> Tensor:
