@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from run import merge
+from run import merge, read
 
 from torch_geometric_dsom.evaluation import paired_bootstrap
 from torch_geometric_dsom.trainer import recommended
@@ -52,8 +52,7 @@ def studies() -> list[Path]:
 def load(study_path: Path) -> tuple[dict[str, Any], Runs]:
     """A study and its records by variant and seed."""
     runs: Runs = {}
-    for line in study_path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    for record in read(study_path.with_suffix(".jsonl")):
         runs.setdefault(record["variant"], {})[record["seed"]] = record
     return json.loads(study_path.read_text(encoding="utf-8")), runs
 
@@ -90,6 +89,7 @@ def against_aims(compared: Iterable[tuple[str, str]], key: str | None = None) ->
         for name, base in compared:
             if name not in ("dsom", *study.get("recommended", [name] if key else [])):
                 continue
+            base = base if base in runs else "ce_only"
             found = pairs(runs, name, study.get("baseline", base) if key is None else base)
             rank = next(iter(found.values()))[0].get("rank", 100) if found else 0
             if key is not None:
@@ -115,6 +115,7 @@ def section(study_path: Path) -> str:
     machines = sorted({record["machine"] for record in records})
     commits = sorted({str(record["commit"]) for record in records})
     options = merge(recommended(study["dataset"]), study.get("options", {}))
+    clock = "CPU s a run" if all("AVX" in machine for machine in machines) else "s a run, several at a time"
     lines = [
         f"## {study.get('title', study['dataset'])}",
         "",
@@ -125,14 +126,14 @@ def section(study_path: Path) -> str:
         "",
         *study.get("notes", []),
         *([""] if study.get("notes") else []),
-        "| | seeds | MRR | Hits@1 | Hits@3 | Hits@10 | validation MRR | CPU s a run |",
+        f"| | seeds | MRR | Hits@1 | Hits@3 | Hits@10 | validation MRR | {clock} |",
         "|---|---|---|---|---|---|---|---|",
         *main_rows(study, runs),
         "",
         *claims(study, runs),
-        "",
         *curves(runs),
         *asked_with_guides(study, runs),
+        *tried(study_path),
         *by_bucket(study, runs),
         *by_relation(study, runs),
         *calibrated(runs),
@@ -158,7 +159,8 @@ def main_rows(study: dict[str, Any], runs: Runs) -> list[str]:
         if found and "curve" not in VARIANTS[name]:
             cells = [cell([run["test"]["both"][metric] for run in found]) for metric in METRICS]
             cells.append(cell([run["val_mrr"] for run in found]))
-            told = [run["cpu_seconds"] for run in found if run["cpu_seconds"] is not None]
+            told = [run["cpu_seconds" if "AVX" in run["machine"] else "seconds"] for run in found]
+            told = [seconds for seconds in told if seconds is not None]
             cpu = f"{statistics.mean(told):.0f}" if told else ""
             lines.append(f"| {VARIANTS[name]['title']} | {len(found)} | {' | '.join(cells)} | {cpu} |")
     return lines
@@ -180,7 +182,7 @@ def claims(study: dict[str, Any], runs: Runs) -> list[str]:
             result = bootstrap(a, b)
             values.append(f"[{100 * result.low:+.2f}, {100 * result.high:+.2f}] p = {result.p_value:.4f}")
         lines.append(f"| {first} - {second} | {statistics.mean(gaps):+.2f} | {deviation} | {'; '.join(values)} |")
-    return lines
+    return [*lines, ""] if len(lines) > 2 else []
 
 
 def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
@@ -228,6 +230,33 @@ def asked_with(study: dict[str, Any], runs: Runs, key: str, title: str) -> list[
     return [*lines, ""]
 
 
+def tried(study_path: Path) -> list[str]:
+    """What was tried on validation facts, with :mod:`tune`."""
+    records = read(study_path.with_suffix(".tuning.jsonl"))
+    if not records:
+        return []
+    lines = [
+        "Tried on validation facts with `benchmarks/results/tune.py`, seed 0, with the options above but for what a "
+        "row says (validation MRR x 100; *all*: of teachers too):",
+        "",
+        "| | options | best epoch | MRR | its teachers |",
+        "|---|---|---|---|---|",
+    ]
+    for record in records:
+        options = [*flat(record["own"]), *(f"{option} (all)" for option in flat(record["shared"]))]
+        teachers = [f"{name} {100 * value:.2f}" for name, value in list(record["val"].items())[1:]]
+        cells = [VARIANTS[record["variant"]]["title"], ", ".join(options), record["epoch"]]
+        cells += [cell([next(iter(record["val"].values()))]), ", ".join(teachers)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return [*lines, ""]
+
+
+def flat(options: dict[str, Any]) -> list[str]:
+    """Options as ``name=value``, nested ones by their own name."""
+    parts = [flat(value) if isinstance(value, dict) else [f"`{name}={value}`"] for name, value in options.items()]
+    return [option for part in parts for option in part]
+
+
 def weights_of(record: dict[str, Any]) -> str:
     weights = record["weights"].values() if "weights" in record else [record["weight"]]
     return " + ".join(f"{weight:g}" for weight in weights)
@@ -255,14 +284,16 @@ def by_bucket(study: dict[str, Any], runs: Runs) -> list[str]:
     """MRR by degree and by modalities, of CE-only and the student with and without unlabelled queries."""
     names = [
         name
-        for name in (study.get("baseline", "ce_only"), "average_facts", "dsom_facts", "dsom")
+        for name in (study.get("baseline", "ce_only"), "average_facts", "dsom_facts", "dsom", "dsom_guides")
         if any("by" in run for run in runs.get(name, {}).values())
     ]
-    if "dsom" not in names:
+    students = [name for name in names if name.startswith("dsom")]
+    if not students:
         return []
+    names = [name for name in names if name != "dsom_guides" or name == students[0]]  # beside dsom there is no room
     lines = []
     for by, title in BUCKETS.items():
-        some = next(iter(runs["dsom"].values()))["by"][by]
+        some = next(iter(runs[students[0]].values()))["by"][by]
         if len(some) < 2:
             continue
         lines += [f"| {title} | queries | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]

@@ -157,3 +157,10 @@ def test_distributed(run, tmp_path):
     assert "1 process(es), shared by nothing" in shown
     assert re.search(r"loss \d+\.\d+, test MRR 0\.\d+ of 664 queries", shown)
     assert (tmp_path / "saved" / "manifest.json").is_file()
+
+
+def test_on_a_gpu(run):
+    before = torch.get_float32_matmul_precision()
+    shown = run("on_a_gpu.py", "--epochs", "2", "--rank", "8")
+    assert float(re.search(r"test MRR (0\.\d+)$", shown.strip())[1]) > 0.05
+    assert torch.get_float32_matmul_precision() == before == "highest"
