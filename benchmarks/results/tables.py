@@ -136,7 +136,7 @@ def section(study_path: Path) -> str:
         *tried(study_path),
         *by_bucket(study, runs),
         *by_relation(study, runs),
-        *calibrated(runs),
+        *calibrated(study, runs),
     ]
     return "\n".join(lines)
 
@@ -335,22 +335,26 @@ def by_relation(study: dict[str, Any], runs: Runs) -> list[str]:
     return [*lines, f"| all | {sum(counts.values())} | | | {' | '.join(total)} |", ""]
 
 
-def calibrated(runs: Runs) -> list[str]:
+def calibrated(study: dict[str, Any], runs: Runs) -> list[str]:
     """How sure the teachers are."""
-    found = [run["calibration"] for run in runs.get("teachers", {}).values() if "calibration" in run]
-    if not found:
+    lines = []
+    for variant in ("teachers", *(f"teachers of {name}" for name in study["variants"])):
+        found = [run["calibration"] for run in runs.get(variant, {}).values() if "calibration" in run]
+        title = VARIANTS[variant.removeprefix("teachers of ")]["title"] if variant != "teachers" else ""
+        for name in found[0] if found else ():
+            cells = (cell([run[name][kind] for run in found]) for kind in ("error", "bias"))
+            lines.append(f"| {name}{f', of *{title}*' if title else ''} | {' | '.join(cells)} |")
+    if not lines:
         return []
-    lines = [
+    return [
         "Calibration of the teachers on test facts: expected calibration error (10 bins) of the best filtered answer, "
         "and mean confidence minus accuracy; above zero is too sure (x 100):",
         "",
         "| teacher | error | confidence - accuracy |",
         "|---|---|---|",
+        *lines,
+        "",
     ]
-    for name in found[0]:
-        cells = (cell([run[name][kind] for run in found]) for kind in ("error", "bias"))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return [*lines, ""]
 
 
 def pairs(runs: Runs, first: str, second: str) -> dict[int, tuple[dict[str, Any], dict[str, Any]]]:
