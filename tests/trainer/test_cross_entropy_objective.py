@@ -1,10 +1,12 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from objectives import generator
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn import ComplEx
+from torch_geometric_dsom.nn import ComplEx, TransE
 from torch_geometric_dsom.sampler import CandidateSampler, QuerySampler
 from torch_geometric_dsom.trainer import CrossEntropyObjective, FitConfig
 
@@ -85,3 +87,39 @@ def test_weights_come_from_a_configuration_and_foreign_models_have_no_penalty(st
     for name in ("n3", "relation_prediction"):
         with pytest.raises(ConfigError, match=f"{name}: expected 0 for a Linear, which has no such term, got 0.1"):
             CrossEntropyObjective(torch.nn.Linear(1, 1), **{name: 0.1})
+
+
+@pytest.mark.parametrize("name", ["complex", "transe", "table"])
+def test_cross_entropy_over_candidates(small_graph, name):
+    batch = next(iter(QuerySampler(small_graph, batch_size=20)))
+    model = {"complex": ComplEx, "transe": TransE, "table": ComplEx}[name](60, 3, 4, generator=generator())
+    scored = SimpleNamespace(score_tails=model.score_tails) if name == "table" else model
+    some = CandidateSampler(60, 7, generator()).sample(batch.target)
+    objective = CrossEntropyObjective(scored, candidates=CandidateSampler(60, 7, generator()))
+    loss, _ = objective(batch, 1)
+    logits = model.score_tails(batch.head[batch.row], batch.relation[batch.row], some.entity) + some.log_weight
+    expected = batch.weight * torch.nn.functional.cross_entropy(logits, some.place(batch.target))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    got, plain = (torch.autograd.grad(value, model.entity)[0] for value in (loss, expected))
+    assert torch.allclose(got, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["complex", "transe", "table"])
+def test_cross_entropy_in_parts(small_graph, name):
+    batch = next(iter(QuerySampler(small_graph, batch_size=50)))
+    found = []
+    for budget in (1 << 27, 1):
+        model = {"complex": ComplEx, "transe": TransE, "table": ComplEx}[name](60, 3, 4, generator=generator())
+        scored = SimpleNamespace(score_tails=model.score_tails) if name == "table" else model
+        loss, _ = CrossEntropyObjective(scored, 0.0 if name == "table" else 0.3, workspace_bytes=budget)(batch, 1)
+        found.append((loss, *torch.autograd.grad(loss, (model.entity, model.relation))))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*found, strict=True))
+
+
+def test_cross_entropy_objective_is_cross_entropy_and_penalty(small_graph):
+    model = ComplEx(60, 3, rank=4, init_scale=0.5)
+    batch = next(iter(QuerySampler(small_graph, batch_size=10_000)))
+    head, relation = batch.head[batch.row], batch.relation[batch.row]
+    expected = torch.nn.functional.cross_entropy(model.score_tails(head, relation), batch.target)
+    expected = expected + 0.3 * model.penalty(head, relation, batch.target)
+    assert CrossEntropyObjective(model, 0.3)(batch, 1)[0].item() == pytest.approx(expected.item(), rel=1e-5)

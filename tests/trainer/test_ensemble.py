@@ -1,11 +1,18 @@
 import pytest
 import torch
+from objectives import build, teacher_logits
 from torch import nn
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import NeighborIndex
 from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, TransE, product_of_experts
-from torch_geometric_dsom.sampler import Candidates, QuerySampler, TeacherSignals, random_folds
+from torch_geometric_dsom.sampler import (
+    Candidates,
+    QuerySampler,
+    TeacherSignals,
+    random_folds,
+    teacher_signals,
+)
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
@@ -179,3 +186,26 @@ def test_a_run_of_facts_is_no_copy():
     assert all(torch.equal(a, b) for a, b in zip(part.teachers, rows.teachers, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(part[1:], rows[1:], strict=True))
     assert part.gold.data_ptr() == facts.gold[1:].data_ptr()
+
+
+def test_fact_signals_are_in_the_order_of_the_facts(small_graph):
+    objective, *_ = build(small_graph)
+    ensemble, found = objective.ensemble, objective.facts
+    head, relation, tail = objective.sampler.facts.unbind(-1)
+    logits = teacher_logits(ensemble, head, relation).transpose(0, 1)
+    softened = (logits / 2.0).softmax(-1)
+    favourite = (softened * ensemble.available[head].unsqueeze(-1)).sum(1).argmax(-1)
+    assert torch.equal(found.favourite, favourite)
+    each = torch.arange(len(head))
+    expected = teacher_signals(softened, each, favourite, objective.index.rows(head, relation, favourite))
+    every = QuerySampler(small_graph, batch_size=60)
+    again = fact_signals(ensemble, every, objective.index, 2.0, workspace_bytes=5 * ensemble.slabs * 60 * 4)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(again.teachers, found.teachers, strict=True))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found.teachers, expected, strict=True))
+    assert torch.allclose(found.gold, (logits / 2.0).log_softmax(-1)[each, :, tail], atol=1e-5)
+
+
+def test_favourites_listen_to_available_teachers_only():
+    logits = torch.tensor([[[5.0, 0.0, 0.0], [0.0, 9.0, 0.0]]] * 2)
+    ensemble = Ensemble([], torch.tensor([[True, False], [False, True]]))
+    assert ensemble.favourites(logits.softmax(-1), torch.tensor([0, 1])).tolist() == [0, 1]

@@ -24,9 +24,10 @@ from torch_geometric_dsom.sampler import (
     margin_reward,
     subset_index,
 )
+from torch_geometric_dsom.trainer.distillation_step import Distilled, Rewards
 from torch_geometric_dsom.trainer.ensemble import FactSignals
 from torch_geometric_dsom.trainer.fit import Logs
-from torch_geometric_dsom.trainer.objective import DistillationObjective, Distilled, Rewards
+from torch_geometric_dsom.trainer.objective import DistillationObjective
 
 RANKED_FACTS = 64  # a rank reward needs a row for each fact: it is given to so many facts of a training batch at most
 

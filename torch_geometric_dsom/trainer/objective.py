@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from torch_geometric_dsom.data import GroupRows, KnownAnswers, NeighborIndex
+from torch_geometric_dsom.data import GroupRows, NeighborIndex
 from torch_geometric_dsom.distributed import ALONE, World
 from torch_geometric_dsom.evaluation import TailScorer
-from torch_geometric_dsom.loss import (
-    NeighborDecoupledKDLoss,
-    SoftLabels,
-    StudentView,
-    mixed_kd_gradient_,
-    mixed_kd_loss,
-    mixed_kd_weights,
-    part_labels,
-    view_student,
-)
 from torch_geometric_dsom.nn import rows_within
 from torch_geometric_dsom.sampler import (
-    ALL,
     Around,
     Candidates,
     CandidateSampler,
@@ -34,33 +23,13 @@ from torch_geometric_dsom.sampler import (
     TeacherChoice,
     TeacherSampler,
     UnlabelledSampler,
-    filtered_probabilities,
     log_of,
-    rank_reward,
 )
-from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
+from torch_geometric_dsom.trainer.distillation_step import DistillationStep, Distilled
 from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals, row_folds
 from torch_geometric_dsom.trainer.fit import FitConfig, Logs, generator_states, load_generator_states
-from torch_geometric_dsom.trainer.questions import Questions, make_questions
+from torch_geometric_dsom.trainer.questions import Questions
 from torch_geometric_dsom.trainer.scores import Scores
-
-Rewards = Callable[[Tensor], Tensor]
-
-
-class Distilled(NamedTuple):
-    """What became of a batch of facts.
-
-    Args:
-        choice (TeacherChoice): The sets picked, a row a fact.
-        view (StudentView): The student's logits and sums over them, a row a query.
-        labels (SoftLabels): Soft labels, a row a query.
-        candidates (Candidates): The entities that logits and labels are of.
-    """
-
-    choice: TeacherChoice
-    view: StudentView
-    labels: SoftLabels
-    candidates: Candidates = ALL
 
 
 class Lesson(Protocol):
@@ -82,7 +51,7 @@ class Lesson(Protocol):
         """Restores what :meth:`state_dict` gave."""
 
 
-class DistillationObjective(CrossEntropyObjective):
+class DistillationObjective(DistillationStep):
     r"""The student's loss: :math:`\mathrm{CE} + \gamma \, \mathrm{KD} + \lambda \, \mathrm{N3}`.
 
     For every training fact, and for queries without one, the agent picks a set of teachers, and the decoupled loss
@@ -151,20 +120,15 @@ class DistillationObjective(CrossEntropyObjective):
         relation_prediction: float = 0.0,
         world: World = ALONE,
     ) -> None:
-        super().__init__(model, n3, dtype, workspace_bytes, candidates, relation_prediction, world)
+        parts = ensemble, agent, state, loss, per_query
+        super().__init__(model, *parts, n3, dtype, workspace_bytes, candidates, relation_prediction, world)
         self.top_k = top_k
-        self.ensemble = ensemble
         self.sampler = sampler
         self.facts = facts
-        self.agent = agent
-        self.state = state
         self.index = index
-        self.loss = loss
-        self.temperature = float(getattr(loss, "temperature", 1.0))
         self.lesson = lesson
         self.gamma = gamma
         self.warmup = warmup
-        self.per_query = per_query
         self.unlabelled = unlabelled
         self.unlabelled_share = unlabelled_share
         self.unlabelled_agent = unlabelled_agent if unlabelled_agent is not None else agent
@@ -269,13 +233,18 @@ class DistillationObjective(CrossEntropyObjective):
                 if facts is None or questions is None:
                     facts = self._tell(prob, there, groups, candidates)
                     questions = self.questions(query[some], there, facts, agent, candidates)
-                done, ce, kd = self._learn_from(
-                    values[some], prob, factor, there, facts, groups, questions, candidates, agent, gamma, labelled
-                )
+                after = self._lesson_of(there, facts) if labelled else None
+                seen = values[some], prob, factor, there, facts, groups, questions, candidates
+                done, ce, kd = self.learn_from(*seen, agent, gamma, labelled, after)
                 sums.add_(torch.stack([ce, kd]), alpha=piece.weight / batch.weight if batch.weight > 0 else 0.0)
                 choices.append(done.choice)
             scores.learn(values, rows)
         return sums[0], sums[1], TeacherChoice.cat(choices)
+
+    def _lesson_of(self, batch: QueryBatch, facts: FactSignals) -> Callable[[Distilled], None] | None:
+        """What an agent that learns does with its choices for some facts."""
+        lesson = self.lesson
+        return None if lesson is None else lambda done: lesson.after(self, batch, facts, done)
 
     @property
     def _third(self) -> int:
@@ -318,27 +287,6 @@ class DistillationObjective(CrossEntropyObjective):
         facts = FactSignals(signals, favourite, signals.log_prob, nothing)
         return facts, groups, self.questions(query, there, facts, self.unlabelled_agent, candidates)
 
-    def questions(
-        self,
-        query: Tensor,
-        batch: QueryBatch,
-        facts: FactSignals,
-        agent: TeacherSampler | RuleSampler,
-        candidates: Candidates | None = None,
-    ) -> Questions:
-        """What an agent is asked about facts; another agent than that of the training facts is asked about each.
-
-        Args:
-            query (Tensor): The student's query vectors, ``[Q, D]``.
-            batch (QueryBatch): The facts.
-            facts (FactSignals): Signals of the facts.
-            agent (TeacherSampler or RuleSampler): Who picks.
-            candidates (Candidates, optional): What stands for all entities; all :math:`N` if :obj:`None`.
-        """
-        candidates = self.everyone if candidates is None else candidates
-        per_query = self.per_query and agent is self.agent
-        return make_questions(self.state, self.ensemble.available, query, batch, facts, candidates, per_query)
-
     def _tell(self, prob: Tensor, batch: QueryBatch, groups: GroupRows, candidates: Candidates) -> FactSignals:
         """Signals of the facts of a batch, from the candidates alone."""
         each = torch.arange(batch.head.numel(), device=batch.head.device)
@@ -355,140 +303,6 @@ class DistillationObjective(CrossEntropyObjective):
     def folds(self, batch: QueryBatch) -> Tensor | None:
         """The folds of a batch's rows, where teachers were cross-fitted."""
         return row_folds(self.sampler, batch) if self.ensemble.fold_teachers else None
-
-    @property
-    def device(self) -> torch.device:
-        """Where student and teachers are; batches come from the host, where they are looked up."""
-        return self.ensemble.available.device
-
-    def look(
-        self,
-        values: Tensor,
-        prob: Tensor,
-        batch: QueryBatch,
-        facts: FactSignals,
-        groups: GroupRows,
-        questions: Questions,
-        agent: TeacherSampler | RuleSampler,
-        use: str = "facts",
-        candidates: Candidates | None = None,
-        factor: float = 1.0,
-    ) -> Distilled:
-        """Lets an agent pick sets for the facts of a batch.
-
-        Args:
-            values (Tensor): The student's logits, ``[Q, N]``; overwritten.
-            prob (Tensor): Softened distributions of the teachers times :obj:`factor`, ``[Q, K, N]``; overwritten.
-            batch (QueryBatch): The facts.
-            facts (FactSignals): Signals of the facts.
-            groups (GroupRows): Neighbours of the queries.
-            questions (Questions): What the agent is asked: about each fact, or about each query.
-            agent (TeacherSampler or RuleSampler): Who picks.
-            use (str): Name of the memory. (default: :obj:`"facts"`)
-            candidates (Candidates, optional): The entities that all of these are of; all :math:`N` if :obj:`None`.
-            factor (float): What the distributions are times too large. (default: :obj:`1.0`)
-        """
-        candidates = self.everyone if candidates is None else candidates
-        room, row = self.memory.room(f"{use}/outside", tuple(values.shape), values), batch.row
-        view, labels = self.view(values, prob, groups, room, batch, facts, candidates, factor)
-        per_query = self.per_query and agent is self.agent
-        around = batch.around.queries if per_query else batch.around.facts
-        choice = questions.ask(agent, view, around if self.world.size > 1 else None)
-        choice = choice.rows(row) if per_query else choice
-        return Distilled(choice, view, labels, candidates)
-
-    def view(
-        self,
-        values: Tensor,
-        prob: Tensor,
-        groups: GroupRows,
-        room: Tensor,
-        batch: QueryBatch,
-        facts: FactSignals,
-        candidates: Candidates,
-        factor: float = 1.0,
-    ) -> tuple[StudentView, SoftLabels]:
-        """Student and teachers with the sums that everything else is made of; see :meth:`look`."""
-        labels = part_labels(prob, groups, self.temperature, factor)
-        return view_student(values, labels, room), labels
-
-    def rank_rewards(
-        self, teacher_logits: Tensor, logits: Tensor, batch: QueryBatch, known: KnownAnswers, positive: bool
-    ) -> Rewards:
-        """Rewards by filtered ranks, see :func:`~torch_geometric_dsom.sampler.rank_reward`.
-
-        Args:
-            teacher_logits (Tensor): ``[M, K, N]``; the rewards do not need them any more.
-            logits (Tensor): Of the student, ``[M, N]``.
-            batch (QueryBatch): Facts, one a row.
-            known (KnownAnswers): What is known.
-            positive (bool): Whether a set that harms gets nothing instead of a penalty.
-        """
-        teacher_prob, prob = filtered_probabilities(teacher_logits, logits, batch, known)
-        target = batch.target.to(logits.device, non_blocking=True)
-        return lambda action: rank_reward(teacher_prob, prob, target, action, positive)
-
-    def _learn_from(
-        self,
-        values: Tensor,
-        prob: Tensor,
-        factor: float,
-        batch: QueryBatch,
-        facts: FactSignals,
-        groups: GroupRows,
-        questions: Questions,
-        candidates: Candidates,
-        agent: TeacherSampler | RuleSampler,
-        gamma: float,
-        labelled: bool,
-    ) -> tuple[Distilled, Tensor, Tensor]:
-        """What was picked, cross-entropy, distillation loss; values become the gradient of CE plus gamma times KD."""
-        row, loss = batch.row, self.loss
-        candidates.weigh_(values, self.temperature)
-        plain = isinstance(loss, NeighborDecoupledKDLoss) and not loss.standardize
-        together = plain and self.temperature == 1.0  # one softmax then serves both
-        raw = None if together else self.memory.room("raw", tuple(values.shape), values).copy_(values)
-        done = self.look(values, prob, batch, facts, groups, questions, agent, "facts", candidates, factor)
-        if labelled and self.lesson is not None:
-            self.lesson.after(self, batch, facts, done)
-        target = candidates.place(batch.target) if labelled else row
-        ce = values.new_zeros(())
-        if isinstance(loss, NeighborDecoupledKDLoss) and plain:
-            weights = mixed_kd_weights(done.labels, row, done.choice.mixture, loss.alpha, loss.beta, loss.omega)
-            count = max(len(row), 1)
-            kd, everywhere, share = mixed_kd_loss(done.view, done.labels, row, weights), None, batch.weight / count
-            if labelled and together:
-                ce = -done.view.log_prob(row, target).sum() / count
-                everywhere = values.new_zeros(len(values)).index_add_(0, row, values.new_full((len(row),), share))
-            scale = gamma * batch.weight
-            gradient = mixed_kd_gradient_(done.view, done.labels, row, weights, scale, everywhere, values)
-            if everywhere is not None:
-                at = self.where(row, target, candidates)
-                gradient.index_put_(at, values.new_full((), -share), accumulate=True)
-        else:
-            assert raw is not None
-            kd, gradient = self._any_loss(raw, done, row, gamma * batch.weight)
-        if labelled and raw is not None:
-            candidates.weigh_(raw, 1.0 - self.temperature)  # cross-entropy has no temperature
-            ce = self.cross_entropy_(raw, row, target, batch.weight, candidates)
-            gradient.add_(raw)
-        if gradient is not values:
-            values.copy_(gradient)
-        return done, ce, kd
-
-    def where(self, row: Tensor, target: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
-        """Rows and columns of targets, those that have one here."""
-        return row, target
-
-    def _any_loss(self, raw: Tensor, done: Distilled, row: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-        """Value and gradient of a loss that wants a row for each fact: the reference path, slower and wider."""
-        mixture = done.choice.mixture
-        with torch.enable_grad():
-            logits = raw.clone().requires_grad_()
-            weight = (mixture > 0).any(dim=-1).to(raw.dtype)
-            teacher = done.labels.mixture_logits(row, mixture)
-            value: Tensor = self.loss(logits[row], teacher, done.labels.groups.select(row), weight)
-        return value.detach(), torch.autograd.grad(value, logits)[0].mul_(scale)
 
     def _unlabelled(self, number: int, gamma: float) -> Tensor:
         """The distillation loss of queries of which no answer is known; the agent is asked, but not rewarded."""
