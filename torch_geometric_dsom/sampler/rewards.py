@@ -13,8 +13,6 @@ from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.data.count_above import count_above
 from torch_geometric_dsom.sampler.query_sampler import QueryBatch
 
-CACHED_VALUES, DEVICE_VALUES = 1 << 20, 1 << 26  # of mixtures made at once: 4 MiB, 256 MiB on an accelerator
-
 
 def set_log_prob(teacher_log_prob: Tensor, action: Tensor) -> Tensor:
     r"""Log-probability that the chosen teachers, averaged, give the target: :math:`\log p_a(t)`.
@@ -99,15 +97,12 @@ def rank_reward(
     sets = action.unsqueeze(1) if action.dim() == 2 else action
     weights = sets.to(teacher_prob.dtype)
     own = inverse_rank(student_prob, target)
-    room = CACHED_VALUES if teacher_prob.device.type == "cpu" else DEVICE_VALUES
-    step = max(1, room // max(student_prob.numel(), 1))  # all sets at once would be [B, 2^K, N]
-    gains = []
-    for some in weights.split(step, dim=1):
-        mixed = torch.bmm(some, teacher_prob).flatten(0, 1)
-        theirs = inverse_rank(mixed, target.repeat_interleave(some.size(1), output_size=len(mixed)))
-        gains.append(theirs.view(-1, some.size(1)) - own.unsqueeze(-1))
-    gain = torch.cat(gains, dim=-1)
-    gain = gain if action.dim() == 3 else gain.squeeze(-1)
+    # One set a row at a time: all of them together would be [B, 2^K, N].
+    gains = [
+        inverse_rank(torch.bmm(weights[:, s : s + 1], teacher_prob).squeeze(1), target) - own
+        for s in range(sets.size(1))
+    ]
+    gain = torch.stack(gains, dim=-1) if action.dim() == 3 else gains[0]
     return finish(gain, action, positive)
 
 
