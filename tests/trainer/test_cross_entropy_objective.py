@@ -94,9 +94,10 @@ def test_cross_entropy_over_candidates(small_graph, name):
     batch = next(iter(QuerySampler(small_graph, batch_size=20)))
     model = {"complex": ComplEx, "transe": TransE, "table": ComplEx}[name](60, 3, 4, generator=generator())
     scored = SimpleNamespace(score_tails=model.score_tails) if name == "table" else model
-    some = CandidateSampler(60, 7, generator()).sample(batch.target)
+    some = CandidateSampler(60, 7, generator()).sample(torch.cat([batch.head, batch.target]))
     objective = CrossEntropyObjective(scored, candidates=CandidateSampler(60, 7, generator()))
     loss, _ = objective(batch, 1)
+    assert 7 < len(some.entity) < 60
     logits = model.score_tails(batch.head[batch.row], batch.relation[batch.row], some.entity) + some.log_weight
     expected = batch.weight * torch.nn.functional.cross_entropy(logits, some.place(batch.target))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -139,6 +139,7 @@ def test_what_the_teachers_find_likely_is_among_the_candidates(small_graph):
         prob = objective.ensemble.soften(*queries, 2.0)
         mean = (prob * objective.ensemble.available[queries[0]].unsqueeze(-1)).sum(1)
         assert set(mean.topk(5).indices.flatten().tolist()) <= found
+        assert set(queries[0].tolist()) <= found  # query entities, the hardest of wrong answers
     assert set(batch.target.tolist()) <= needed[0]
 
 

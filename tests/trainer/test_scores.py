@@ -59,7 +59,7 @@ def test_features_of_entities_that_do_not_matter_are_not_touched(monkeypatch):
         model = ModalityTeacher({"text": touched}, masks, 1, rank=2, hidden_dim=3, mapped=some)
         monkeypatch.setattr(ModalityTeacher, "row_by_row", some)
         sampler = CandidateSampler(40, 5)
-        needed = torch.cat([batch.head, CandidateSampler(40, 5).sample(batch.target).entity])
+        needed = CandidateSampler(40, 5).sample(torch.cat([batch.head, batch.target])).entity
         if some:
             other = torch.ones(40).bool().index_fill(0, needed, False)
             touched[other] = torch.nan  # after the mean was taken

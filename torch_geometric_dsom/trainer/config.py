@@ -122,8 +122,8 @@ class DSoMConfig:
             queries in the same room, and an error that the records of the epochs tell, ``cache_error``; all if 0.
             (default: :obj:`0`)
         candidates (str): The entities in the softmax of a batch: ``"all"``, exact; ``"sampled"``: those that the batch
-            names, and others drawn to stand for the rest; ``"topk"``: also what the teachers find likely. For graphs of
-            more than 100,000 entities; how far the loss is off, see
+            names, query entities and gold answers among them, and others drawn to stand for the rest; ``"topk"``: also
+            what the teachers find likely. For graphs of more than 100,000 entities; how far the loss is off, see
             :class:`~torch_geometric_dsom.sampler.Candidates`. Evaluation is exact always, soft labels of candidates are
             not cached, and where there are no teachers, ``"topk"`` is ``"sampled"``. (default: :obj:`"all"`)
         num_candidates (int): How many entities are drawn for each batch. (default: :obj:`8192`)

@@ -36,8 +36,8 @@ class CrossEntropyObjective:
             ``torch.bfloat16``; that of the model if :obj:`None`.
         workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts.
             (default: :obj:`134217728`)
-        candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmax of a batch; every
-            entity is in it if :obj:`None`.
+        candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmax of a batch, its
+            query entities and gold answers among them; every entity is in it if :obj:`None`.
         world (World): The processes that share each batch; the value is this one's share of the loss.
             (default: this one alone)
 
@@ -96,10 +96,14 @@ class CrossEntropyObjective:
         rows = rows_within(self.workspace_bytes, self.slabs, scores.num_entities)
         return batch.parts(rows, self.world.size)
 
-    def draw(self, required: Tensor) -> Candidates:
-        """Candidates for a batch, of which each process requires some."""
+    def draw(self, *named: Tensor) -> Candidates:
+        """Candidates for a batch, those that any process names among them.
+
+        Query entities are to be named as well: an entity resembles nothing as much as itself, so that a model that
+        hardly ever sees it as a wrong answer to its own queries comes to prefer it.
+        """
         assert self.candidates is not None
-        return self.candidates.sample(self.world.gather(required))
+        return self.candidates.sample(self.world.gather(torch.cat(named)))
 
     def cross_entropy_(
         self, scores: Tensor, row: Tensor, target: Tensor, scale: float, candidates: Candidates
@@ -128,7 +132,7 @@ class CrossEntropyObjective:
     def __call__(self, batch: QueryBatch, epoch: int) -> tuple[Tensor, Logs]:
         """The loss of a batch, which may be on another device than the model."""
         device = device_of(self.model) or batch.head.device
-        candidates = self.everyone if self.candidates is None else self.draw(batch.target).to(device)
+        candidates = self.everyone if self.candidates is None else self.draw(batch.head, batch.target).to(device)
         scores = self.scores(batch, candidates)
         loss = scores.query.new_zeros(())
         for rows, part in self.parts(scores, batch):

@@ -86,7 +86,8 @@ class DistillationObjective(DistillationStep):
         workspace_bytes (int): Memory for logits, soft labels and what is made of them, a third each; a batch that needs
             more is computed in parts, with the same choices, loss and gradient. (default: :obj:`134217728`)
         candidates (CandidateSampler, optional): Draws the entities that stand for all in the softmaxes of a batch,
-            those of the teachers as well; gold answers, neighbours and the teachers' favourites are among them.
+            those of the teachers as well; query entities, gold answers, neighbours and the teachers' favourites are
+            among them.
         top_k (int): How many of the answers that the teachers find likely are among them for every query.
             (default: :obj:`0`)
         world (World): The processes that share each batch; the value is this one's share of the loss.
@@ -184,14 +185,13 @@ class DistillationObjective(DistillationStep):
         """The entities that stand for all in a batch of facts."""
         if self.candidates is None:
             return self.everyone
-        needed = [batch.target]
+        named = [batch.head, batch.target]
         if self.index.kind != "topk":
-            needed.append(self.index.rows(batch.head, batch.relation, self._target(batch)).entity)
-        if self.facts is None:
-            return self.draw(torch.cat(needed))
-        facts = self.facts.rows(batch.fact)
-        required = torch.cat([*needed, facts.favourite, facts.best.flatten().long()])
-        return self.draw(required)
+            named.append(self.index.rows(batch.head, batch.relation, self._target(batch)).entity)
+        if self.facts is not None:
+            facts = self.facts.rows(batch.fact)
+            named += [facts.favourite, facts.best.flatten().long()]
+        return self.draw(*named)
 
     def _distil(
         self,
@@ -321,11 +321,11 @@ class DistillationObjective(DistillationStep):
         if self.candidates is None:
             return self.everyone
         head, relation = batch.head, batch.relation
-        needed = [head[:0]]
+        named = [head]
         if self.top_k > 0:  # nobody asked about these before
             rows = rows_within(self.workspace_bytes, self.ensemble.slabs, self.ensemble.num_columns)
             best = self.ensemble.best(head, relation, self.temperature, self.top_k, rows)
-            needed.append(best.flatten().to(head.device))
+            named.append(best.flatten().to(head.device))
         if self.index.kind in ("head", "answers"):
-            needed.append(self.index.rows(head, relation).entity)
-        return self.draw(torch.cat(needed))
+            named.append(self.index.rows(head, relation).entity)
+        return self.draw(*named)

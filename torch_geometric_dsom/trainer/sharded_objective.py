@@ -55,11 +55,11 @@ class _Sharded(CrossEntropyObjective):
         columns = self.shard.most if self.candidates is None else self.shard.world.agree(scores.num_entities)
         return batch.parts(rows_within(self.workspace_bytes, self.slabs, columns or 1))
 
-    def draw(self, required: Tensor) -> ShardCandidates:
-        """Candidates of this process: those required of its entities, and some that stand for the others of them."""
+    def draw(self, *named: Tensor) -> ShardCandidates:
+        """Candidates of this process: those named of its entities, and some that stand for the others of them."""
         assert self.candidates is not None
         assert isinstance(self.everyone, ShardCandidates)
-        return self.everyone.drawn(self.candidates, required)
+        return self.everyone.drawn(self.candidates, torch.cat(named))
 
     def cross_entropy_(
         self, scores: Tensor, row: Tensor, target: Tensor, scale: float, candidates: Candidates
