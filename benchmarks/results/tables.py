@@ -32,8 +32,8 @@ RESAMPLES = 10_000  # the smallest p that can be told is 0.0002
 
 
 def main() -> None:
-    parts = [(HERE / "preface.md").read_text(encoding="utf-8"), summary(), *figures()]
-    parts += [section(path) for path in studies()]
+    preface, findings = ((HERE / name).read_text(encoding="utf-8") for name in ("preface.md", "findings.md"))
+    parts = [preface, summary(), *figures(), findings, *(section(path) for path in studies())]
     (HERE.parent / "RESULTS.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
 
 

@@ -27,7 +27,8 @@ class Foreign(nn.Module):
     """A teacher that is no scorer of ours."""
 
     def score_tails(self, head, rel, candidates=None):
-        return (head + 2 * rel).unsqueeze(-1) * torch.arange(N) / 10
+        whole = (head + 2 * rel).unsqueeze(-1) * torch.arange(N) / 10
+        return whole if candidates is None else whole[:, candidates]
 
 
 def ensemble(folds=0, **options):
@@ -94,6 +95,26 @@ def test_two_alike_are_no_means_of_one_another():
     asked = Ensemble([frozen(1), frozen(1)], torch.ones(N, 2, dtype=torch.bool))
     expected = torch.stack([teacher.score_tails(HEAD, REL) for teacher in asked.teachers], dim=1)
     assert torch.allclose(asked.ask(HEAD, REL), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("folds", [0, 2])
+@pytest.mark.parametrize("some", [None, [0, 2, 3, 5]])
+def test_query_entities_are_no_answer_to_relations_that_relate_none_to_itself(folds, some):
+    may = torch.tensor([True, False, True, False])
+    fold = torch.tensor([1, 0, 0, 1]) if folds else None
+    given = {} if some is None else {"candidates": Candidates(torch.tensor(some), torch.zeros(len(some)))}
+    expected = ensemble(folds).ask(HEAD, REL, fold, **given)
+    columns = list(range(N)) if some is None else some
+    for row, (head, relation) in enumerate(zip(HEAD.tolist(), REL.tolist(), strict=True)):
+        if not may[relation] and head in columns:
+            expected[row, :, columns.index(head)] = -torch.inf
+    assert 0 < expected.isinf().sum() <= 2 * K
+    asked = ensemble(folds, reflexive=may)
+    assert torch.equal(asked.ask(HEAD, REL, fold, **given), expected)
+    assert torch.equal(torch.stack(asked.ask_each(HEAD, REL, fold, "facts", **given), dim=1), expected)
+    prob = asked.soften(HEAD, REL, 2.0, fold, **given)
+    assert torch.allclose(prob, (expected / 2.0).softmax(dim=-1), atol=1e-6)
+    assert (prob[expected.isinf()] == 0).all()
 
 
 def test_memory_is_used_again_only_under_the_same_name():

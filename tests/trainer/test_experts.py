@@ -1,11 +1,12 @@
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, ModalityTeacher
 from torch_geometric_dsom.trainer import DSoMConfig, FitConfig, fit_expert
-from torch_geometric_dsom.trainer.experts import availability, expert_fit, make_experts
+from torch_geometric_dsom.trainer.experts import availability, expert_fit, make_experts, reflexive
 
 
 def test_one_expert_for_structure_and_one_for_each_modality(small_graph):
@@ -22,6 +23,12 @@ def test_a_teacher_of_a_modality_is_asked_only_where_it_is(small_graph):
     available = availability(small_graph, {"structure": None, "image": None, "fused": None})
     assert torch.equal(available[:, 1], small_graph.image_mask)
     assert available[:, [0, 2]].all()
+
+
+def test_relations_that_relate_an_entity_to_itself_in_training():
+    data = Data(edge_index=torch.tensor([[0, 1, 2], [0, 2, 1]]), edge_type=torch.tensor([2, 0, 2]), num_relations=3)
+    data.val_edge_index, data.val_edge_type = torch.tensor([[1], [1]]), torch.tensor([0])  # is not read
+    assert reflexive(data).tolist() == [False, False, True] * 2
 
 
 def test_a_teacher_in_one_call_learns_and_is_frozen(small_graph):

@@ -38,13 +38,19 @@ class Candidates:
         """Where entities stand among the candidates; they have to."""
         return entity if self.entity is None else torch.searchsorted(self.entity, entity)
 
+    def columns(self, entity: Tensor) -> tuple[Tensor, Tensor]:
+        """Which entities are among the candidates, and in which columns of their logits; any for the others."""
+        if self.entity is None:
+            return torch.ones_like(entity, dtype=torch.bool), entity
+        place = torch.searchsorted(self.entity, entity).clamp_max(self.entity.numel() - 1)
+        return self.entity[place] == entity, place
+
     def groups(self, groups: GroupRows) -> GroupRows:
-        """Groups of entities as groups of candidates; those that are none are left out."""
+        """Groups of entities as groups of columns; those that are no candidates are left out."""
         if self.entity is None:
             return groups
-        place = self.place(groups.entity).clamp_max(self.entity.numel() - 1)
-        there = self.entity[place] == groups.entity
-        return GroupRows(groups.row[there], place[there], groups.num_rows)
+        there, column = self.columns(groups.entity)
+        return GroupRows(groups.row[there], column[there], groups.num_rows)
 
     def weigh_(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """Adds temperature times logarithmic weight to logits ``[..., C]``."""

@@ -137,6 +137,9 @@ class DSoMConfig:
             (default: :obj:`"memory"`)
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
+        mask_self (bool): Whether soft labels leave out the query entity where its relation relates none to itself in
+            training. Nothing resembles an entity as much as itself, so that teachers name it where they know no better,
+            above all for symmetric relations. (default: :obj:`False`)
 
     Raises:
         ConfigError: If a value is out of range.
@@ -188,6 +191,7 @@ class DSoMConfig:
     signals: str = "all"
     features: str = "memory"
     mask_absent: bool = True
+    mask_self: bool = False
 
     def __post_init__(self) -> None:
         for name in ("rank", "structure_experts", "top_k", "num_candidates", "candidate_top_k"):

@@ -28,7 +28,7 @@ from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.ensemble import Ensemble
-from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts
+from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts, reflexive
 from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, product_dtype
 from torch_geometric_dsom.trainer.guides import guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
@@ -467,7 +467,9 @@ class DSoMTrainer:
         if not self.config.mask_absent:
             available = torch.ones_like(available)
         kind = Ensemble if self.team.entities.size == 1 else ShardedEnsemble
-        return kind(frozen[0], available, frozen[1:], product_dtype(self.config.teacher_dtype, self.device))
+        dtype = product_dtype(self.config.teacher_dtype, self.device)
+        may = reflexive(data).to(self.device) if self.config.mask_self else None
+        return kind(frozen[0], available, frozen[1:], dtype, reflexive=may)
 
     def _whole(self) -> DSoMTrainer:
         """The same trainer with its models brought together, where their entities are dealt out."""

@@ -40,6 +40,8 @@ class Ensemble:
         dtype (torch.dtype, optional): In which their products are computed, such as ``torch.bfloat16``; as they are if
             :obj:`None`.
         cache (SoftLabelCache, optional): Keeps what :meth:`soften` gave, under the numbers of :meth:`key`.
+        reflexive (Tensor, optional): Which relations may relate an entity to itself, ``[2R]`` bool: the query entity is
+            no answer to the others. To all of them it may be one if :obj:`None`.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Ensemble:
         fold_teachers: Sequence[Sequence[TailScorer]] = (),
         dtype: torch.dtype | None = None,
         cache: SoftLabelCache | None = None,
+        reflexive: Tensor | None = None,
     ) -> None:
         self.teachers = list(teachers)
         self.fold_teachers = [list(part) for part in fold_teachers]
         self.available = available
         self.dtype = dtype
         self.cache = cache
+        self.reflexive = reflexive
         self.memory = Workspace()
         self._narrow: dict[int, Tensor] = {}
         self._parts = [_experts_of(teacher, self.teachers) for teacher in self.teachers]
@@ -122,14 +126,14 @@ class Ensemble:
         if fold is None or not self.fold_teachers:
             head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
             self._ask_teachers(head, relation, list(slabs), entity)
-            return out
+            return self.strike_(out, head, relation, candidates)
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten()
             if rows.numel() > 0:
                 some, kind, place = (x.to(device) for x in (head[rows], relation[rows], rows))
                 for k, teacher in enumerate(teachers):
                     out[place, k] = _score(teacher, some, kind, entity)
-        return out
+        return self.strike_(out, head, relation, candidates)
 
     def ask_each(
         self,
@@ -154,7 +158,25 @@ class Ensemble:
             like = torch.empty(0, device=device, dtype=self._product_dtype(teacher))
             found.append(self.memory.room(f"{use}/{k}", shape, like))
         self._ask_teachers(head, relation, found, entity)
-        return found
+        return [self.strike_(logits, head, relation, candidates) for logits in found]
+
+    def strike_(self, logits: Tensor, head: Tensor, relation: Tensor, candidates: Candidates) -> Tensor:
+        """Takes query entities from the answers to relations that relate no entity to itself.
+
+        Args:
+            logits (Tensor): ``[Q, ..., C]``.
+            head (Tensor): Query entities, ``[Q]``, int64.
+            relation (Tensor): Relations in :math:`[0, 2R)`, ``[Q]``, int64.
+            candidates (Candidates): What logits are of.
+        """
+        if self.reflexive is None or logits.size(-1) == 0:  # a process may have no entity
+            return logits
+        head, relation, may = (x.to(logits.device, non_blocking=True) for x in (head, relation, self.reflexive))
+        there, column = candidates.columns(head)
+        place = torch.arange(len(head), device=head.device), ..., column
+        struck = (there & ~may[relation]).view(-1, *[1] * (logits.dim() - 2))
+        logits[place] = logits[place].masked_fill(struck, -torch.inf)
+        return logits
 
     def bytes_per_score(self, fold: Tensor | None = None) -> int:
         """Bytes that the logits of all teachers take for one query and entity."""

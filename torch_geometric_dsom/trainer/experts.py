@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import modalities, validate
+from torch_geometric_dsom.data import modalities, split_triples, validate
 from torch_geometric_dsom.errors import DataError
 from torch_geometric_dsom.nn import (
     SCORERS,
@@ -103,6 +103,18 @@ def availability(data: Data, teachers: Mapping[str, object]) -> Tensor:
     known = set(modalities(data))
     everywhere = torch.ones(data.num_nodes, dtype=torch.bool)
     return torch.stack([data[f"{name}_mask"] if name in known else everywhere for name in teachers], dim=-1)
+
+
+def reflexive(data: Data) -> Tensor:
+    """Which relations relate an entity to itself in a training fact, ``[2R]`` bool; the inverse ones as well.
+
+    Args:
+        data (Data): A graph in the data contract.
+    """
+    head, relation, tail = split_triples(data, "train").unbind(dim=-1)
+    found = torch.zeros(data.num_relations, dtype=torch.bool)
+    found[relation[head == tail]] = True
+    return torch.cat([found, found])
 
 
 def fit_expert(

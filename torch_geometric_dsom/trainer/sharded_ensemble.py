@@ -32,6 +32,7 @@ class ShardedEnsemble(Ensemble):
         available (Tensor): Which teacher may be asked about which query entity, ``[N, K]`` bool, all entities.
         fold_teachers (list[list], optional): For each fold the :math:`K` teachers that did not see its facts.
         dtype (torch.dtype, optional): In which their products are computed; as they are if :obj:`None`.
+        reflexive (Tensor, optional): Which relations may relate an entity to itself, see :class:`Ensemble`.
 
     Raises:
         ConfigError: If a teacher is not sharded.
@@ -43,11 +44,12 @@ class ShardedEnsemble(Ensemble):
         available: Tensor,
         fold_teachers: Sequence[Sequence[TailScorer]] = (),
         dtype: torch.dtype | None = None,
+        reflexive: Tensor | None = None,
     ) -> None:
         for teacher in (*teachers, *(one for part in fold_teachers for one in part)):
             if not isinstance(teacher, ShardedScorer):
                 raise ConfigError(f"teachers: expected sharded scorers, got {type(teacher).__name__}")
-        super().__init__(teachers, available, fold_teachers, dtype)
+        super().__init__(teachers, available, fold_teachers, dtype, reflexive=reflexive)
         assert isinstance(teachers[0], ShardedScorer)
         self.shard: Shard = teachers[0].shard
         self.everyone = ShardCandidates(self.shard)
@@ -103,7 +105,7 @@ class ShardedEnsemble(Ensemble):
         head, relation = head.to(device, non_blocking=True), relation.to(device, non_blocking=True)
         if fold is None or not self.fold_teachers:
             self._ask_all(self.teachers, head, relation, entity, list(slabs))
-            return out
+            return self.strike_(out, head, relation, self._among(candidates))
         for number, teachers in enumerate(self.fold_teachers):
             rows = (fold == number).nonzero().flatten().to(device)
             if rows.numel() > 0:
@@ -111,7 +113,7 @@ class ShardedEnsemble(Ensemble):
                 self._ask_all(teachers, head[rows], relation[rows], entity, parts)
                 for slab, part in zip(slabs, parts, strict=True):
                     slab.index_copy_(0, rows, part)
-        return out
+        return self.strike_(out, head, relation, self._among(candidates))
 
     def _ask_all(
         self,
