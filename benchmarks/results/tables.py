@@ -65,9 +65,10 @@ def summary() -> str:
         "Filtered test MRR x 100 of students that see structure alone. p: paired bootstrap over queries, the "
         "largest of the seeds', and that of each query's mean over the seeds. Aims: those set before the study; a miss "
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
-        "resembling entities beside them (*dsom_guides*), in the fused teacher.",
+        "resembling entities beside them (*dsom_guides*), in the fused teacher; query entities left out of soft labels "
+        "(*dsom_mask_self*).",
         "",
-        *against_aims((name, "ce_only") for name in ("dsom", "dsom_rules", "dsom_guides")),
+        *against_aims((name, "ce_only") for name in ("dsom", "dsom_rules", "dsom_guides", "dsom_mask_self")),
         "",
         "The same students asked together with rules and resembling entities, those told by structure alone, against "
         "CE-only asked likewise: another model, which sees no modality either. Weights were chosen by validation:",
