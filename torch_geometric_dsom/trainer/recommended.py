@@ -52,6 +52,7 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "modality_experts": False,
         "student_fit": {"epochs": 10, "batch_size": 500, "evaluate_every": 2, "patience": 2, "n3": 0.02},
         "teacher_fit": {"epochs": 10, "evaluate_every": 2, "patience": 2},
+        "mask_self": True,
     },
     "WN9": {**_RANK_200, "student_fit": {**_RANK_200["student_fit"], "n3": 0.05}},
 }
