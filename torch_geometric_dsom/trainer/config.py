@@ -138,8 +138,7 @@ class DSoMConfig:
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
         mask_self (bool): Whether soft labels leave out the query entity where its relation relates none to itself in
-            training. Nothing resembles an entity as much as itself, so that teachers name it where they know no better,
-            above all for symmetric relations. (default: :obj:`False`)
+            training: on WN18 teachers named it for symmetric relations. (default: :obj:`False`)
 
     Raises:
         ConfigError: If a value is out of range.

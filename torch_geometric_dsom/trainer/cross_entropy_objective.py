@@ -99,8 +99,8 @@ class CrossEntropyObjective:
     def draw(self, *named: Tensor) -> Candidates:
         """Candidates for a batch, those that any process names among them.
 
-        Query entities are to be named as well: an entity resembles nothing as much as itself, so that a model that
-        hardly ever sees it as a wrong answer to its own queries comes to prefer it.
+        Query entities are to be named as well: drawn by chance alone, an entity would hardly ever be a wrong answer to
+        its own queries.
         """
         assert self.candidates is not None
         return self.candidates.sample(self.world.gather(torch.cat(named)))
