@@ -10,8 +10,9 @@ from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.loss import DISTLoss
 from torch_geometric_dsom.nn import SCORERS, ComplEx, EmbeddingScorer
 from torch_geometric_dsom.sampler import ConfidenceSampler, RelationSampler, StaticSampler, TeacherSampler, all_subsets
+from torch_geometric_dsom.trainer import DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import Ensemble
-from torch_geometric_dsom.trainer.wiring import best_on_validation
+from torch_geometric_dsom.trainer.wiring import best_on_validation, make_ensemble
 
 
 def make(trained, options, **kwargs):
@@ -134,6 +135,23 @@ def test_cross_fitting_trains_teachers_for_each_fold(small_graph, small_options)
     assert not torch.equal(plain.student.entity, trainer.student.entity)
     with pytest.raises(ConfigError, match="crossfit"):
         plain.fit_fold_teachers(small_graph)
+
+
+def test_teachers_of_a_fold_have_the_names_of_the_others(trained, small_graph):
+    teachers, device = trained.teachers, torch.device("cpu")
+    fewer = {name: one for name, one in teachers.items() if name != "text"}
+    with pytest.raises(ConfigError, match=r"fold_teachers\[1\]: expected \['structure', .*, 'fused'\], got"):
+        make_ensemble(DSoMConfig(), small_graph, teachers, [teachers, fewer], device)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_teachers_are_frozen_and_asked_where_the_entity_has_their_modality(trained, small_graph, masked):
+    text = list(trained.teachers).index("text")
+    ensemble = make_ensemble(DSoMConfig(mask_absent=masked), small_graph, trained.teachers, [], torch.device("cpu"))
+    assert not any(value.requires_grad for one in ensemble.teachers for value in one.parameters())
+    expected = small_graph.text_mask if masked else torch.ones(60, dtype=torch.bool)
+    assert torch.equal(ensemble.available[:, text], expected)
+    assert bool(ensemble.available[:, 0].all())
 
 
 def test_fold_teachers_know_all_facts_but_their_own(small_graph, small_options):

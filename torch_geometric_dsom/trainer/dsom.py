@@ -27,9 +27,8 @@ from torch_geometric_dsom.trainer.available_memory import available_memory
 from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
-from torch_geometric_dsom.trainer.ensemble import Ensemble
-from torch_geometric_dsom.trainer.experts import FUSED, availability, expert_fit, make_experts, reflexive
-from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record, product_dtype
+from torch_geometric_dsom.trainer.experts import FUSED, expert_fit, make_experts
+from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record
 from torch_geometric_dsom.trainer.guides import guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
@@ -41,7 +40,14 @@ from torch_geometric_dsom.trainer.sharded_ensemble import ShardedEnsemble
 from torch_geometric_dsom.trainer.sharded_objective import ShardedCrossEntropyObjective
 from torch_geometric_dsom.trainer.student import Student
 from torch_geometric_dsom.trainer.team import Team
-from torch_geometric_dsom.trainer.wiring import make_agent, make_cache, make_candidates, make_objective, make_state
+from torch_geometric_dsom.trainer.wiring import (
+    make_agent,
+    make_cache,
+    make_candidates,
+    make_ensemble,
+    make_objective,
+    make_state,
+)
 
 
 class DSoMTrainer:
@@ -428,7 +434,8 @@ class DSoMTrainer:
         folds = self._folds(data) if train else None
         if folds is not None and len(self.fold_teachers) != self.config.crossfit:
             self.fit_fold_teachers(data, on_epoch)
-        ensemble = self._ensemble(data, self.fold_teachers if folds is not None else [])
+        fold_teachers = self.fold_teachers if folds is not None else []
+        ensemble = make_ensemble(self.config, data, self.teachers, fold_teachers, self.device, self.team)
         state = make_state(data, list(self.teachers), student)
         if self.agent is None:
             self.agent = make_agent(self.config, data, ensemble, state, self._generator("agent"))
@@ -456,20 +463,6 @@ class DSoMTrainer:
         if self.config.crossfit == 0:
             return None
         return random_folds(data.edge_type.numel(), self.config.crossfit, self._generator("folds"))
-
-    def _ensemble(self, data: Data, fold_teachers: list[dict[str, TailScorer]]) -> Ensemble:
-        parts = [self.teachers, *fold_teachers]
-        for fold, part in enumerate(fold_teachers):
-            if list(part) != list(self.teachers):
-                raise ConfigError(f"fold_teachers[{fold}]: expected {list(self.teachers)}, got {list(part)}")
-        frozen = [[_freeze(teacher, self.device, self.team) for teacher in part.values()] for part in parts]
-        available = availability(data, self.teachers).to(self.device)
-        if not self.config.mask_absent:
-            available = torch.ones_like(available)
-        kind = Ensemble if self.team.entities.size == 1 else ShardedEnsemble
-        dtype = product_dtype(self.config.teacher_dtype, self.device)
-        may = reflexive(data).to(self.device) if self.config.mask_self else None
-        return kind(frozen[0], available, frozen[1:], dtype, reflexive=may)
 
     def _whole(self) -> DSoMTrainer:
         """The same trainer with its models brought together, where their entities are dealt out."""
@@ -545,18 +538,3 @@ class DSoMTrainer:
 def _to(model: TailScorer, device: torch.device) -> None:
     if isinstance(model, torch.nn.Module):
         model.to(device)
-
-
-def _freeze(teacher: TailScorer, device: torch.device, team: Team) -> TailScorer:
-    if isinstance(teacher, Scorer):
-        teacher = deal(teacher, team)
-    if isinstance(teacher, Scorer) and not _is_frozen(teacher):
-        return teacher.freeze().to(device)
-    if isinstance(teacher, torch.nn.Module):
-        teacher.to(device).eval().requires_grad_(False)
-    return teacher
-
-
-def _is_frozen(teacher: Scorer) -> bool:
-    """Whether a scorer is plain tables that nobody trains."""
-    return isinstance(teacher, EmbeddingScorer) and not any(value.requires_grad for value in teacher.parameters())

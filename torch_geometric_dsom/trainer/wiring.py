@@ -1,9 +1,9 @@
-"""From a configuration to the parts of a distillation: agent, lesson, objective."""
+"""From a configuration to the parts of a distillation: teachers, agent, lesson, objective."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch_geometric_dsom.data import KnownAnswers, NeighborIndex, modalities, s
 from torch_geometric_dsom.distributed import ALONE, Shard, World
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer
-from torch_geometric_dsom.nn import Scorer, rows_within
+from torch_geometric_dsom.nn import EmbeddingScorer, Scorer, rows_within
 from torch_geometric_dsom.sampler import (
     CandidateSampler,
     ConfidenceSampler,
@@ -31,10 +31,13 @@ from torch_geometric_dsom.sampler import (
     rank_reward,
 )
 from torch_geometric_dsom.trainer.config import SINGLE, DSoMConfig
+from torch_geometric_dsom.trainer.deal import deal
 from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
-from torch_geometric_dsom.trainer.fit import DTYPES
+from torch_geometric_dsom.trainer.experts import availability, reflexive
+from torch_geometric_dsom.trainer.fit import DTYPES, product_dtype
 from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson
 from torch_geometric_dsom.trainer.objective import DistillationObjective, Lesson
+from torch_geometric_dsom.trainer.sharded_ensemble import ShardedEnsemble
 from torch_geometric_dsom.trainer.sharded_objective import ShardedDistillationObjective
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 from torch_geometric_dsom.trainer.team import SOLO, Team
@@ -47,6 +50,55 @@ Generators = Callable[[str], torch.Generator]
 def has_validation(data: Data) -> bool:
     """Whether the graph has validation facts."""
     return split_triples(data, "val").size(0) > 0
+
+
+def make_ensemble(
+    config: DSoMConfig,
+    data: Data,
+    teachers: Mapping[str, TailScorer],
+    fold_teachers: Sequence[Mapping[str, TailScorer]],
+    device: torch.device,
+    team: Team = SOLO,
+) -> Ensemble:
+    """The teachers side by side on a device, frozen, as the configuration asks them.
+
+    Args:
+        config (DSoMConfig): Read for :obj:`mask_absent`, :obj:`mask_self` and :obj:`teacher_dtype`.
+        data (Data): A graph in the data contract.
+        teachers (dict): Teachers by name.
+        fold_teachers (list[dict]): For each fold those that did not see its facts; none where they are not
+            cross-fitted.
+        device (torch.device): Where they are asked.
+        team (Team): The processes that share the run. (default: this one alone)
+
+    Raises:
+        ConfigError: If the teachers of a fold have other names.
+    """
+    for fold, part in enumerate(fold_teachers):
+        if list(part) != list(teachers):
+            raise ConfigError(f"fold_teachers[{fold}]: expected {list(teachers)}, got {list(part)}")
+    whole, *folds = [[_freeze(one, device, team) for one in part.values()] for part in (teachers, *fold_teachers)]
+    available = availability(data, teachers)
+    if not config.mask_absent:
+        available = torch.ones_like(available)
+    kind = Ensemble if team.entities.size == 1 else ShardedEnsemble
+    may = reflexive(data).to(device) if config.mask_self else None
+    return kind(whole, available.to(device), folds, product_dtype(config.teacher_dtype, device), reflexive=may)
+
+
+def _freeze(teacher: TailScorer, device: torch.device, team: Team) -> TailScorer:
+    if isinstance(teacher, Scorer):
+        teacher = deal(teacher, team)
+    if isinstance(teacher, Scorer) and not _is_frozen(teacher):
+        return teacher.freeze().to(device)
+    if isinstance(teacher, nn.Module):
+        teacher.to(device).eval().requires_grad_(False)
+    return teacher
+
+
+def _is_frozen(teacher: Scorer) -> bool:
+    """Whether a scorer is plain tables that nobody trains."""
+    return isinstance(teacher, EmbeddingScorer) and not any(value.requires_grad for value in teacher.parameters())
 
 
 def make_cache(config: DSoMConfig, ensemble: Ensemble, sampler: QuerySampler) -> SoftLabelCache | None:
