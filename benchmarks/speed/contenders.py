@@ -17,7 +17,8 @@ from torch_geometric_dsom.loss import NeighborDecoupledKDLoss, neighbor_decouple
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, complex_query, fast_matmul, n3_penalty
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, StaticSampler, TeacherSampler, combine_logits
 from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective
-from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.ensemble import Ensemble
+from torch_geometric_dsom.trainer.fact_signals import fact_signals
 from torch_geometric_dsom.trainer.fit import FitConfig, Objective, fit_scorer
 from torch_geometric_dsom.trainer.lesson import TrainingLesson
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache

@@ -15,7 +15,8 @@ from torch_geometric_dsom.sampler import (
     random_folds,
 )
 from torch_geometric_dsom.trainer import DistillationObjective
-from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.ensemble import Ensemble
+from torch_geometric_dsom.trainer.fact_signals import fact_signals
 from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson
 
 

@@ -10,7 +10,8 @@ from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
 from torch_geometric_dsom.nn import ComplEx
 from torch_geometric_dsom.sampler import QuerySampler, SelectionState, StaticSampler
 from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective, fit_guides
-from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.ensemble import Ensemble
+from torch_geometric_dsom.trainer.fact_signals import fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -19,7 +19,7 @@ from torch_geometric_dsom.sampler import (
 )
 from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer import ensemble as ensemble_module
-from torch_geometric_dsom.trainer.ensemble import fact_signals
+from torch_geometric_dsom.trainer.fact_signals import fact_signals
 
 
 @pytest.mark.parametrize("kind", ["head", "answers", "target", "none"])

@@ -3,7 +3,7 @@ import torch
 from torch_geometric_dsom.data import GroupRows
 from torch_geometric_dsom.loss import part_labels, view_student
 from torch_geometric_dsom.sampler import ALL, QueryBatch, SelectionState, StaticSampler, StudentSignals, teacher_signals
-from torch_geometric_dsom.trainer.ensemble import FactSignals
+from torch_geometric_dsom.trainer.fact_signals import FactSignals
 from torch_geometric_dsom.trainer.questions import Questions, first_facts, make_questions
 
 ROW = torch.tensor([0, 0, 1, 2, 2])

@@ -34,7 +34,8 @@ from torch_geometric_dsom.sampler import (
     rank_reward,
 )
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
-from torch_geometric_dsom.trainer.ensemble import Ensemble, FactSignals
+from torch_geometric_dsom.trainer.ensemble import Ensemble
+from torch_geometric_dsom.trainer.fact_signals import FactSignals
 from torch_geometric_dsom.trainer.fit import FitConfig
 from torch_geometric_dsom.trainer.questions import Questions, make_questions
 

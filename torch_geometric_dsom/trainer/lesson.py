@@ -25,7 +25,7 @@ from torch_geometric_dsom.sampler import (
     subset_index,
 )
 from torch_geometric_dsom.trainer.distillation_step import Distilled, Rewards
-from torch_geometric_dsom.trainer.ensemble import FactSignals
+from torch_geometric_dsom.trainer.fact_signals import FactSignals
 from torch_geometric_dsom.trainer.fit import Logs
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 

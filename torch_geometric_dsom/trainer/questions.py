@@ -18,7 +18,7 @@ from torch_geometric_dsom.sampler import (
     TeacherChoice,
     TeacherSampler,
 )
-from torch_geometric_dsom.trainer.ensemble import FactSignals
+from torch_geometric_dsom.trainer.fact_signals import FactSignals
 
 
 class Questions(NamedTuple):

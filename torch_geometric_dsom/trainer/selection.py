@@ -13,7 +13,7 @@ from torch_geometric.utils import scatter
 
 from torch_geometric_dsom.plots import plot_selection
 from torch_geometric_dsom.sampler import QueryBatch, QuerySampler, TeacherChoice
-from torch_geometric_dsom.trainer.ensemble import fact_signals
+from torch_geometric_dsom.trainer.fact_signals import fact_signals
 from torch_geometric_dsom.trainer.fit import generator_states, load_generator_states
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 

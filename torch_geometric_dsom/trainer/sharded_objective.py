@@ -31,7 +31,7 @@ from torch_geometric_dsom.sampler import Candidates, QueryBatch, ShardCandidates
 from torch_geometric_dsom.sampler.rewards import finish
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.distillation_step import Rewards
-from torch_geometric_dsom.trainer.ensemble import FactSignals
+from torch_geometric_dsom.trainer.fact_signals import FactSignals
 from torch_geometric_dsom.trainer.objective import DistillationObjective
 from torch_geometric_dsom.trainer.scores import Scores
 

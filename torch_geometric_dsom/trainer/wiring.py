@@ -32,8 +32,9 @@ from torch_geometric_dsom.sampler import (
 )
 from torch_geometric_dsom.trainer.config import SINGLE, DSoMConfig
 from torch_geometric_dsom.trainer.deal import deal
-from torch_geometric_dsom.trainer.ensemble import Ensemble, fact_signals
+from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import availability, reflexive
+from torch_geometric_dsom.trainer.fact_signals import fact_signals
 from torch_geometric_dsom.trainer.fit import DTYPES, product_dtype
 from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson
 from torch_geometric_dsom.trainer.objective import DistillationObjective, Lesson
