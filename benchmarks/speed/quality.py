@@ -26,7 +26,8 @@ from torch_geometric_dsom.sampler import QuerySampler, StaticSampler
 from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.fact_signals import fact_signals
-from torch_geometric_dsom.trainer.fit import FitConfig, Objective, fit_scorer
+from torch_geometric_dsom.trainer.fit import Objective, fit_scorer
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
 from torch_geometric_dsom.trainer.wiring import make_state
 

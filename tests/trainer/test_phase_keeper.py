@@ -3,7 +3,7 @@ from dataclasses import asdict
 import pytest
 
 from torch_geometric_dsom.errors import CheckpointError
-from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.phase_keeper import check_same
 
 

@@ -8,7 +8,8 @@ from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 from torch_geometric_dsom.trainer.embeddings import export_embeddings
 from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.explain import EntityCard, Explanation, Opinion, explain
-from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, fit_scorer
+from torch_geometric_dsom.trainer.fit import FitResult, fit_scorer
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.guides import fit_guides
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective

@@ -13,7 +13,7 @@ from torch_geometric_dsom.nn import SCORERS
 from torch_geometric_dsom.sampler import POLICIES
 from torch_geometric_dsom.sampler.teacher_sampler import BASELINES, CREDITS, GRADIENTS
 from torch_geometric_dsom.sampler.unlabelled import KINDS as UNLABELLED
-from torch_geometric_dsom.trainer.fit import AUTO, DTYPES, FitConfig
+from torch_geometric_dsom.trainer.fit_config import AUTO, DTYPES, FitConfig
 
 SELECTIONS = ("reinforced", "all", "random", "best_per_relation", "confidence")
 SINGLE = "single:"

@@ -14,7 +14,8 @@ from torch_geometric_dsom.evaluation import TailScorer, device_of
 from torch_geometric_dsom.loss import grouped_cross_entropy_
 from torch_geometric_dsom.nn import Scorer, Workspace, rows_within
 from torch_geometric_dsom.sampler import ALL, Candidates, CandidateSampler, QueryBatch
-from torch_geometric_dsom.trainer.fit import DTYPES, FitConfig, Logs
+from torch_geometric_dsom.trainer.fit import Logs
+from torch_geometric_dsom.trainer.fit_config import DTYPES, FitConfig
 from torch_geometric_dsom.trainer.scores import Scores
 
 

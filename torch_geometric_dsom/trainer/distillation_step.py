@@ -36,7 +36,7 @@ from torch_geometric_dsom.sampler import (
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.fact_signals import FactSignals
-from torch_geometric_dsom.trainer.fit import FitConfig
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.questions import Questions, make_questions
 
 Rewards = Callable[[Tensor], Tensor]

@@ -28,7 +28,8 @@ from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.experts import FUSED, expert_fit, make_experts
-from torch_geometric_dsom.trainer.fit import FitConfig, FitResult, Record
+from torch_geometric_dsom.trainer.fit import FitResult, Record
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.guides import guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory

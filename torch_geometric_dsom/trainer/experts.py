@@ -21,7 +21,8 @@ from torch_geometric_dsom.nn import (
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
-from torch_geometric_dsom.trainer.fit import FitConfig, fit_on_graph
+from torch_geometric_dsom.trainer.fit import fit_on_graph
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 
 STRUCTURE, JOINT, FUSED = "structure", "joint", "fused"
 JOINT_SCALE = 1e-3  # of free vectors, which features are added to

@@ -18,7 +18,7 @@ from torch_geometric_dsom.nn.ridge_scorer import HUBS
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
-from torch_geometric_dsom.trainer.fit import FitConfig, product_dtype
+from torch_geometric_dsom.trainer.fit_config import FitConfig, product_dtype
 
 FLOAT = 4
 PATH = 8  # bytes of a path that rules hold for

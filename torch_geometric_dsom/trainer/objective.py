@@ -28,7 +28,8 @@ from torch_geometric_dsom.sampler import (
 from torch_geometric_dsom.trainer.distillation_step import DistillationStep, Distilled
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.fact_signals import FactSignals, row_folds
-from torch_geometric_dsom.trainer.fit import FitConfig, Logs, generator_states, load_generator_states
+from torch_geometric_dsom.trainer.fit import Logs, generator_states, load_generator_states
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.questions import Questions
 from torch_geometric_dsom.trainer.scores import Scores
 

@@ -12,7 +12,8 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import CheckpointError
 from torch_geometric_dsom.sampler import QuerySampler
-from torch_geometric_dsom.trainer.fit import Fit, FitConfig, FitResult, Objective, Record, fit_on_graph
+from torch_geometric_dsom.trainer.fit import Fit, FitResult, Objective, Record, fit_on_graph
+from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.stop_signal import StopSignal
 from torch_geometric_dsom.trainer.team import SOLO, Team

@@ -35,7 +35,7 @@ from torch_geometric_dsom.trainer.deal import deal
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.experts import availability, reflexive
 from torch_geometric_dsom.trainer.fact_signals import fact_signals
-from torch_geometric_dsom.trainer.fit import DTYPES, product_dtype
+from torch_geometric_dsom.trainer.fit_config import DTYPES, product_dtype
 from torch_geometric_dsom.trainer.lesson import HeldOutLesson, LookaheadLesson, TrainingLesson
 from torch_geometric_dsom.trainer.objective import DistillationObjective, Lesson
 from torch_geometric_dsom.trainer.sharded_ensemble import ShardedEnsemble
