@@ -65,7 +65,8 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     """One variant with one seed."""
     start, cpu = time.time(), time.process_time()
     work = runs / f"{name}-seed{seed}"
-    begun = work.exists()  # the time of a run that goes on is not that of the whole
+    # The time of a run that goes on, itself or with its teachers, is not that of the whole.
+    begun = work.exists() or (not VARIANTS[name].get("baseline") and teachers_begun(runs, seed, lines))
     trainer, phase = train(study, data, name, seed, runs, lines, work)
     model = trainer.student if phase == "student" else trainer.baseline
     result = evaluate(model, data, split="test")
@@ -166,6 +167,7 @@ def teachers(
     apart, work = merge(options, dict.fromkeys(GUIDES.values(), 0.0)), runs / f"teachers-seed{seed}"
     runs.mkdir(parents=True, exist_ok=True)
     with FileLock(runs / f"{work.name}.lock"):  # whoever wants them at the same time waits
+        begun = teachers_begun(runs, seed, lines)
         trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **apart)
         found: dict[str, Any] = trainer.fit_teachers(data)
         last = found.get(FUSED, found[STRUCTURE])
@@ -181,12 +183,17 @@ def teachers(
                     "calibration": {
                         name: calibration(teacher, data, split="test").to_dict() for name, teacher in told.items()
                     },
-                    "seconds": round(time.time() - start),
-                    "cpu_seconds": round(time.process_time() - cpu),
+                    "seconds": None if begun else round(time.time() - start),
+                    "cpu_seconds": None if begun else round(time.process_time() - cpu),
                     **environment(),
                 }
             append(lines, record)
     return found if both is last else {**found, FUSED: both}
+
+
+def teachers_begun(runs: Path, seed: int, lines: Path | None) -> bool:
+    """Whether the teachers of a seed were cut off."""
+    return (runs / f"teachers-seed{seed}").exists() and (lines is None or ("teachers", seed) not in done(lines))
 
 
 def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, runs: Path) -> list[dict[str, Any]]:
