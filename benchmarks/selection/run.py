@@ -34,6 +34,7 @@ OPTIONS: dict[str, Any] = {
     "teacher_dropout": 0.3,
     "teacher_fit": {"epochs": 60, "batch_size": 256},
     "student_fit": {"epochs": 30},
+    "mask_self": False,  # measured without
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "without": {},

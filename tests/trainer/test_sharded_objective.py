@@ -19,7 +19,7 @@ VARIANTS = {
     "default": {},
     "form B, temperature, every answer a group of its own": {"omega": 0.5, "temperature": 2.0, "neighbors": "none"},
     "training facts": {"reward_facts": "train", "reward": "rank", "gradient": "reinforce", "selection_per": "query"},
-    "query entities are no answers": {"mask_self": True},
+    "query entities may be answers": {"mask_self": False},
     "margin, parts": {"reward": "margin", "student_fit": {"workspace_bytes": 1 << 15}},
 }
 

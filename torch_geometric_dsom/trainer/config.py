@@ -138,7 +138,7 @@ class DSoMConfig:
         mask_absent (bool): Whether a teacher is kept from the agent where the query entity lacks its modality.
             (default: :obj:`True`)
         mask_self (bool): Whether soft labels leave out the query entity where its relation relates none to itself in
-            training: on WN18 teachers named it for symmetric relations. (default: :obj:`False`)
+            training; an addition of ours. (default: :obj:`True`)
 
     Raises:
         ConfigError: If a value is out of range.
@@ -190,7 +190,7 @@ class DSoMConfig:
     signals: str = "all"
     features: str = "memory"
     mask_absent: bool = True
-    mask_self: bool = False
+    mask_self: bool = True
 
     def __post_init__(self) -> None:
         for name in ("rank", "structure_experts", "top_k", "num_candidates", "candidate_top_k"):

@@ -14,6 +14,7 @@ _RANK_200: dict[str, Any] = {
     "joint_expert": True,
     "unlabelled": 0.5,
     "gamma": 1.0,
+    "mask_self": False,  # measured without
 }
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "EmojiWorld": {},
