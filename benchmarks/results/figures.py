@@ -24,6 +24,7 @@ def main() -> None:
         study, runs = load(path)
         if study["dataset"] == "EmojiWorld" and any("selection" in run for run in runs.get("dsom", {}).values()):
             pictures(runs).savefig(HERE / "selection.png", dpi=110)
+            break
 
 
 def degrees() -> Figure:
@@ -36,8 +37,9 @@ def degrees() -> Figure:
         sides = (("query_degree", "query entity"), ("target_degree", "target"))
         for axis, (by, side) in zip(row, sides, strict=True):
             names = list(next(iter(runs["dsom"].values()))["by"][by])
+            best = "dsom_mask_self" if "dsom_mask_self" in study.get("recommended", []) else "dsom"
             for offset, (variant, label) in enumerate(
-                ((study.get("baseline", "ce_only"), "CE-only"), ("dsom_facts", "facts alone"), ("dsom", "DSoM"))
+                ((study.get("baseline", "ce_only"), "CE-only"), ("dsom_facts", "facts alone"), (best, "DSoM"))
             ):
                 records = [run["by"][by] for run in runs.get(variant, {}).values() if "by" in run]
                 if records:
