@@ -37,9 +37,9 @@ def degrees() -> Figure:
         sides = (("query_degree", "query entity"), ("target_degree", "target"))
         for axis, (by, side) in zip(row, sides, strict=True):
             names = list(next(iter(runs["dsom"].values()))["by"][by])
-            best = "dsom_mask_self" if "dsom_mask_self" in study.get("recommended", []) else "dsom"
+            baseline, student = study.get("baseline", "ce_only"), study.get("student", "dsom")
             for offset, (variant, label) in enumerate(
-                ((study.get("baseline", "ce_only"), "CE-only"), ("dsom_facts", "facts alone"), (best, "DSoM"))
+                ((baseline, "CE-only"), ("dsom_facts", "facts alone"), (student, "DSoM"))
             ):
                 records = [run["by"][by] for run in runs.get(variant, {}).values() if "by" in run]
                 if records:

@@ -147,7 +147,9 @@ def test_teachers_of_a_fold_have_the_names_of_the_others(trained, small_graph):
 @pytest.mark.parametrize("masked", [True, False])
 def test_teachers_are_frozen_and_asked_where_the_entity_has_their_modality(trained, small_graph, masked):
     text = list(trained.teachers).index("text")
-    ensemble = make_ensemble(DSoMConfig(mask_absent=masked), small_graph, trained.teachers, [], torch.device("cpu"))
+    teachers = {**trained.teachers, "structure": ComplEx(60, 3, rank=4)}
+    assert any(value.requires_grad for value in teachers["structure"].parameters())
+    ensemble = make_ensemble(DSoMConfig(mask_absent=masked), small_graph, teachers, [], torch.device("cpu"))
     assert not any(value.requires_grad for one in ensemble.teachers for value in one.parameters())
     expected = small_graph.text_mask if masked else torch.ones(60, dtype=torch.bool)
     assert torch.equal(ensemble.available[:, text], expected)
