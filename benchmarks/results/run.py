@@ -192,8 +192,9 @@ def teachers(
 
 
 def teachers_begun(runs: Path, seed: int, lines: Path | None) -> bool:
-    """Whether the teachers of a seed were cut off."""
-    return (runs / f"teachers-seed{seed}").exists() and (lines is None or ("teachers", seed) not in done(lines))
+    """Whether the teachers of a seed were begun and have no line yet, be it alone or with guides."""
+    told = any(name.startswith("teachers") and of == seed for name, of in done(lines)) if lines is not None else False
+    return (runs / f"teachers-seed{seed}").exists() and not told
 
 
 def fold_teachers(data: Any, options: dict[str, Any], folds: int, seed: int, runs: Path) -> list[dict[str, Any]]:
