@@ -23,7 +23,8 @@ def build(graph, device, dtype=None, cached=False, **kwargs):
     teachers = [ComplEx(60, 3, rank=4, init_scale=0.7, generator=g).freeze().to(device) for _ in range(3)]
     available = (torch.rand(60, 3, generator=g) < 0.8).to(device)
     sampler = QuerySampler(graph, batch_size=32)
-    ensemble = Ensemble(teachers, available, dtype=dtype)
+    reflexive = torch.tensor([False, True, False] * 2)
+    ensemble = Ensemble(teachers, available, dtype=dtype, reflexive=reflexive.to(device))
     if cached:
         keys = ensemble.key(sampler.facts[:, 0], sampler.facts[:, 1]).unique()
         ensemble.cache = SoftLabelCache(keys, 3, 60, 1 << 20, device=device)
