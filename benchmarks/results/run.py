@@ -28,6 +28,7 @@ from filelock import FileLock
 
 import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
+from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
 from torch_geometric_dsom.nn import GuidedScorer, Scorer
@@ -137,7 +138,7 @@ def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
     ranks = [round(rank, 1) for rank in result.ranks.tolist()]
     return {
         "weights": weights,
-        "val_mrr": evaluate(both, data, split="val").mrr,
+        "val_mrr": evaluate(both, data, split="val", known=KnownAnswers.from_data(data, splits=("train", "val"))).mrr,
         "test": result.to_dict(),
         "ranks": ranks,
     }

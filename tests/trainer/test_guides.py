@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from torch_geometric_dsom import DSoMTrainer
+from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, GuidedScorer, RidgeScorer, RuleScorer
@@ -42,12 +43,17 @@ def test_there_is_a_guided_teacher_of_structure_alone(small_graph, small_options
 
 def test_validation_chooses_each_weight_after_the_one_before(small_graph, scorer):
     weights = (0.0, 1.0, 4.0)
+    known = KnownAnswers.from_data(small_graph, splits=("train", "val"))  # no test fact is read
     found = fit_guides(scorer, small_graph, weights)
     rules, ridge = RuleScorer.from_data(small_graph), RidgeScorer.from_data(small_graph, kinds=[])
-    scores = [evaluate(GuidedScorer(scorer, rules, weight), small_graph, split="val").mrr for weight in weights]
+    scores = [
+        evaluate(GuidedScorer(scorer, rules, weight), small_graph, split="val", known=known).mrr for weight in weights
+    ]
     first = weights[scores.index(max(scores))]
     inner = GuidedScorer(scorer, rules, first)
-    scores = [evaluate(GuidedScorer(inner, ridge, weight), small_graph, split="val").mrr for weight in weights]
+    scores = [
+        evaluate(GuidedScorer(inner, ridge, weight), small_graph, split="val", known=known).mrr for weight in weights
+    ]
     second = weights[scores.index(max(scores))]
     assert (first, second) != (0.0, 0.0)
     torch.testing.assert_close(found.score_tails(HEAD, REL), GuidedScorer(inner, ridge, second).score_tails(HEAD, REL))

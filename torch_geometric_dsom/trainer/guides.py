@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch_geometric.data import Data
 
+from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, device_of, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
@@ -35,8 +36,9 @@ def fit_guides(
     r"""A trained scorer, asked together with rules and resembling entities: another model, at no further training.
 
     Weights are tried one guide after the other, :class:`~torch_geometric_dsom.nn.RuleScorer` first, then
-    :class:`~torch_geometric_dsom.nn.RidgeScorer`; the filtered MRR of validation facts chooses. By default the guides
-    see structure alone: a student that needs no modality needs none with them.
+    :class:`~torch_geometric_dsom.nn.RidgeScorer`; the MRR of validation facts chooses, filtered by training and
+    validation facts, so that no test fact is read. By default the guides see structure alone: a student that needs no
+    modality needs none with them.
 
     Args:
         scorer (Scorer): Such as the student of :class:`~torch_geometric_dsom.DSoMTrainer`.
@@ -61,12 +63,17 @@ def fit_guides(
     """
     if not len(weights) or not min(weights) >= 0:
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
+    known = KnownAnswers.from_data(data, splits=("train", "val"))
     found: EmbeddingScorer | GuidedScorer = scorer.freeze()
     guides: list[Guide] = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds)]
     for guide in guides:
         guide.to(device_of(found))
         tried = [_listen(found, guide, weight) if weight > 0 else found for weight in weights]
-        found = max(tried, key=lambda one: evaluate(one, data, split="val").mrr) if len(tried) > 1 else tried[0]
+        found = (
+            max(tried, key=lambda one: evaluate(one, data, split="val", known=known).mrr)
+            if len(tried) > 1
+            else tried[0]
+        )
     return found
 
 
