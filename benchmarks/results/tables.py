@@ -20,6 +20,7 @@ from torch_geometric_dsom.trainer import recommended
 HERE = Path(__file__).parent
 METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
+STUDENTS = ("dsom", "dsom_rules", "dsom_guides", "dsom_mask_self")
 Runs = dict[str, dict[int, dict[str, Any]]]
 BUCKETS = {
     "query_degree": "training facts of the query entity",
@@ -68,12 +69,12 @@ def summary() -> str:
         "resembling entities beside them (*dsom_guides*), in the fused teacher; query entities left out of soft labels "
         "(*dsom_mask_self*).",
         "",
-        *against_aims((name, "ce_only") for name in ("dsom", "dsom_rules", "dsom_guides", "dsom_mask_self")),
+        *against_aims((name, "ce_only") for name in STUDENTS),
         "",
         "The same students asked together with rules and resembling entities, those told by structure alone, against "
         "CE-only asked likewise: another model, which sees no modality either. Weights were chosen by validation:",
         "",
-        *against_aims((("dsom_guides", "ce_only_guided"),), "guided"),
+        *against_aims(((name, "ce_only_guided") for name in STUDENTS), "guided"),
     ]
     return "\n".join([*lines, ""])
 
