@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import os
 import platform
 import shutil
@@ -31,14 +32,15 @@ from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
-from torch_geometric_dsom.nn import GuidedScorer, Scorer
-from torch_geometric_dsom.trainer import DSoMConfig, fit_guides, recommended
+from torch_geometric_dsom.nn import Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
+from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import guided
+from torch_geometric_dsom.trainer.guides import SHRINKAGE, WEIGHTS, guided, listen
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
 GUIDES = {"rules": "rule_weight", "ridge": "ridge_weight"}
+SHRINKAGES = {"guided": math.inf, "by_relation": SHRINKAGE}
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 
@@ -87,7 +89,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
         "seconds": None if begun else round(time.time() - start),
         "cpu_seconds": None if begun else round(time.process_time() - cpu),
         "rank": trainer.config.rank,
-        **({"guided": with_guides(model, data)} if study.get("guided", True) else {}),
+        **(with_guides(model, data) if study.get("guided", True) else {}),
         **environment(),
     }
     if phase == "student" and name == "dsom":
@@ -129,19 +131,26 @@ def train(
 
 
 def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
-    """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
-    both = fit_guides(student, data)
-    result = evaluate(both, data, split="test")
-    weights, part = dict.fromkeys(GUIDES, 0.0), both
-    while isinstance(part, GuidedScorer):
-        weights[part.guide.name], part = part.weight, part.scorer
-    ranks = [round(rank, 1) for rank in result.ranks.tolist()]
-    return {
-        "weights": weights,
-        "val_mrr": evaluate(both, data, split="val", known=KnownAnswers.from_data(data, splits=("train", "val"))).mrr,
-        "test": result.to_dict(),
-        "ranks": ranks,
-    }
+    """The finished student, asked together with guides that see structure alone; validation facts choose weights.
+
+    One for all relations, ``guided``, and one for each, ``by_relation``.
+    """
+    guides: list[Guide] = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=())]
+    known, found = KnownAnswers.from_data(data, splits=("train", "val")), {}
+    for key, shrinkage in SHRINKAGES.items():
+        both = listen(student.freeze(), guides, data, WEIGHTS, shrinkage)
+        result = evaluate(both, data, split="test")
+        weights: dict[str, float | tuple[float, ...]] = dict.fromkeys(GUIDES, 0.0)
+        part = both
+        while isinstance(part, GuidedScorer):
+            weights[part.guide.name], part = part.weight, part.scorer
+        found[key] = {
+            "weights": weights,
+            "val_mrr": evaluate(both, data, split="val", known=known).mrr,
+            "test": result.to_dict(),
+            "ranks": [round(rank, 1) for rank in result.ranks.tolist()],
+        }
+    return found
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

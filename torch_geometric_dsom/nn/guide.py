@@ -41,14 +41,19 @@ class Guide(nn.Module, ABC):
 
     @abstractmethod
     def add_to(
-        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: float = 1.0
+        self,
+        scores: Tensor,
+        head: Tensor,
+        rel: Tensor,
+        candidates: Tensor | None = None,
+        weight: float | Tensor = 1.0,
     ) -> Tensor:
         """Adds the evidence to scores that are there already.
 
         Args:
             scores (Tensor): ``[B, N]`` or ``[B, C]``; overwritten.
             head (Tensor): As all that follow, see :meth:`score_tails`.
-            weight (float): Weight of the evidence. (default: :obj:`1.0`)
+            weight (float or Tensor): Weight of the evidence, or one for each query, ``[B]``. (default: :obj:`1.0`)
 
         Returns:
             Tensor: :obj:`scores`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,15 +17,16 @@ class GuidedScorer(nn.Module):
     r"""A frozen scorer :math:`z` plus the evidence :math:`e` of a guide that was not trained: a product of experts.
 
     .. math::
-        z'(h, r, t) = z(h, r, t) + w \, e(h, r, t)
+        z'(h, r, t) = z(h, r, t) + w_r \, e(h, r, t)
 
     Args:
         scorer (EmbeddingScorer or GuidedScorer): The scorer, which may have a guide of another kind already.
         guide (Guide): Rules or resembling entities, of the same graph.
-        weight (float): Weight :math:`w` of the evidence. (default: :obj:`1.0`)
+        weight (float or list[float]): Weight :math:`w` of the evidence, or one for each relation in :math:`[0, 2R)`.
+            (default: :obj:`1.0`)
 
     Raises:
-        ConfigError: If sizes disagree or the weight is negative.
+        ConfigError: If sizes disagree or a weight is negative.
 
     Example:
         >>> import torch
@@ -39,21 +41,42 @@ class GuidedScorer(nn.Module):
     num_entities: int
     num_relations: int
 
-    def __init__(self, scorer: EmbeddingScorer | GuidedScorer, guide: Guide, weight: float = 1.0) -> None:
+    def __init__(
+        self, scorer: EmbeddingScorer | GuidedScorer, guide: Guide, weight: float | Sequence[float] = 1.0
+    ) -> None:
         super().__init__()
         sizes = [(part.num_entities, part.num_relations) for part in (scorer, guide)]
         if sizes[0] != sizes[1]:
             raise ConfigError(f"guide: expected {sizes[0]} entities and relations, got {sizes[1]}")
-        if not weight >= 0:
-            raise ConfigError(f"weight: expected zero or a positive number, got {weight}")
-        self.scorer, self.guide, self.weight = scorer, guide, weight
         self.num_entities, self.num_relations = sizes[0]
+        self.weight = tuple(map(float, weight)) if isinstance(weight, Sequence) else float(weight)
+        each = self.weight if isinstance(self.weight, tuple) else (self.weight,)
+        if isinstance(self.weight, tuple) and len(each) != 2 * self.num_relations:
+            raise ConfigError(f"weight: expected one for each of {2 * self.num_relations} relations, got {len(each)}")
+        for value in each:
+            if not value >= 0:
+                raise ConfigError(f"weight: expected zero or a positive number, got {value}")
+        self.scorer, self.guide = scorer, guide
+        self.by_relation: Tensor | None
+        table = torch.tensor(self.weight) if isinstance(self.weight, tuple) else None
+        self.register_buffer("by_relation", table, persistent=False)
 
     @torch.no_grad()
     def score_tails(self, head: Tensor, rel: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Scores of entities as answers; arguments as of :meth:`Guide.score_tails`."""
         scores = self.scorer.score_tails(head, rel, candidates)
-        return self.guide.add_to(scores, head, rel, candidates, self.weight)
+        return self.guide.add_to(scores, head, rel, candidates, self.weight_of(rel))
+
+    def weight_of(self, rel: Tensor) -> float | Tensor:
+        """The weight of the evidence, one for each query where relations differ.
+
+        Args:
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+        """
+        if isinstance(self.weight, tuple):
+            assert self.by_relation is not None
+            return self.by_relation[rel]
+        return self.weight
 
     def config(self) -> dict[str, Any]:
         """What it is built from, plain values."""
@@ -63,4 +86,6 @@ class GuidedScorer(nn.Module):
 
     def extra_repr(self) -> str:
         """What is shown of it."""
+        if isinstance(self.weight, tuple):
+            return f"weight={min(self.weight)} to {max(self.weight)} by relation"
         return f"weight={self.weight}"

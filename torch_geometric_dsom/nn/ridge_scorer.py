@@ -139,12 +139,21 @@ class RidgeScorer(Guide):
 
     @torch.no_grad()
     def add_to(
-        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: float = 1.0
+        self,
+        scores: Tensor,
+        head: Tensor,
+        rel: Tensor,
+        candidates: Tensor | None = None,
+        weight: float | Tensor = 1.0,
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
         for fitted in self._beliefs(head, rel):
             some = fitted if candidates is None else fitted[:, candidates]
-            scores.add_(some.clamp_(min=0).div_(self.floor).log1p_().to(scores.dtype), alpha=weight)
+            some = some.clamp_(min=0).div_(self.floor).log1p_().to(scores.dtype)
+            if isinstance(weight, Tensor):
+                scores.addcmul_(some, weight[:, None].to(scores.dtype))
+            else:
+                scores.add_(some, alpha=weight)
         return scores
 
     def _beliefs(self, head: Tensor, rel: Tensor) -> tuple[Tensor, Tensor]:

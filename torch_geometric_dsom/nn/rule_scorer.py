@@ -114,7 +114,12 @@ class RuleScorer(Guide):
 
     @torch.no_grad()
     def add_to(
-        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: float = 1.0
+        self,
+        scores: Tensor,
+        head: Tensor,
+        rel: Tensor,
+        candidates: Tensor | None = None,
+        weight: float | Tensor = 1.0,
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
         first = self.start[head]
@@ -126,8 +131,9 @@ class RuleScorer(Guide):
             slot[candidates] = torch.arange(candidates.numel(), device=slot.device)
             column = slot[column]
             spoken &= column >= 0
-        value = (weight * value[spoken]).to(scores.dtype)
-        return scores.index_put_((row[spoken], column[spoken]), value, accumulate=True)
+        row, column, value = row[spoken], column[spoken], value[spoken]
+        value = value * (weight[row] if isinstance(weight, Tensor) else weight)
+        return scores.index_put_((row, column), value.to(scores.dtype), accumulate=True)
 
     def rules(self, relation: int, most: int = 10) -> list[Rule]:
         """The rules that a relation follows from, the most confident first.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, device_of, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
+SHRINKAGE = 20.0
 
 
 def guided(scorer: TailScorer, data: Data, rule_weight: float, ridge_weight: float) -> TailScorer:
@@ -31,26 +35,40 @@ def guided(scorer: TailScorer, data: Data, rule_weight: float, ridge_weight: flo
 
 
 def fit_guides(
-    scorer: Scorer, data: Data, weights: Sequence[float] = WEIGHTS, kinds: Sequence[str] = ()
+    scorer: Scorer,
+    data: Data,
+    weights: Sequence[float] = WEIGHTS,
+    kinds: Sequence[str] = (),
+    shrinkage: float = SHRINKAGE,
 ) -> EmbeddingScorer | GuidedScorer:
     r"""A trained scorer, asked together with rules and resembling entities: another model, at no further training.
 
     Weights are tried one guide after the other, :class:`~torch_geometric_dsom.nn.RuleScorer` first, then
-    :class:`~torch_geometric_dsom.nn.RidgeScorer`; the MRR of validation facts chooses, filtered by training and
-    validation facts, so that no test fact is read. By default the guides see structure alone: a student that needs no
-    modality needs none with them.
+    :class:`~torch_geometric_dsom.nn.RidgeScorer`. Each relation and direction :math:`r` gets the weight with which its
+    validation facts :math:`V_r` are ranked best. Few facts tell little, so that the mean over all counts as
+    :math:`s` of them:
+
+    .. math::
+        w_r = \operatorname*{arg\,max}_w \sum_{f \in V_r} \frac{1}{\rho_w(f)}
+            + \frac{s}{|V|} \sum_{f \in V} \frac{1}{\rho_w(f)}
+
+    Ranks :math:`\rho_w` are filtered by training and validation facts, so that no test fact is read. By default the
+    guides see structure alone: a student that needs no modality needs none with them.
 
     Args:
         scorer (Scorer): Such as the student of :class:`~torch_geometric_dsom.DSoMTrainer`.
         data (Data): A graph in the data contract, with validation facts.
         weights (list[float]): What is tried. (default: :obj:`(0.0, 0.5, 1.0, 2.0, 3.0)`)
         kinds (list[str]): Which modalities the resembling entities are told by as well. (default: :obj:`()`)
+        shrinkage (float): The facts :math:`s`, a positive number; with ``math.inf`` all relations have the same weight.
+            (default: :obj:`20.0`)
 
     Returns:
         GuidedScorer: The scorer with its guides; as plain tables where validation prefers none.
 
     Raises:
-        ConfigError: If no weight is given, or one is negative, or the graph lacks a modality.
+        ConfigError: If no weight is given, or one is negative, or the shrinkage is not positive, or the graph lacks a
+            modality.
         DataError: If there are several weights and no validation facts.
 
     Example:
@@ -63,20 +81,68 @@ def fit_guides(
     """
     if not len(weights) or not min(weights) >= 0:
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
+    if not shrinkage > 0:
+        raise ConfigError(f"shrinkage: expected a positive number, got {shrinkage}")
+    guides = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds)]
+    return listen(scorer.freeze(), guides, data, weights, shrinkage)
+
+
+def listen(
+    scorer: EmbeddingScorer | GuidedScorer,
+    guides: Sequence[Guide],
+    data: Data,
+    weights: Sequence[float],
+    shrinkage: float,
+) -> EmbeddingScorer | GuidedScorer:
+    """A frozen scorer with some guides, one after the other, of weights that validation facts choose.
+
+    Args:
+        scorer (EmbeddingScorer or GuidedScorer): The scorer.
+        guides (list[Guide]): What it may listen to.
+        data (Data): As all that follow, see :func:`fit_guides`.
+    """
     known = KnownAnswers.from_data(data, splits=("train", "val"))
-    found: EmbeddingScorer | GuidedScorer = scorer.freeze()
-    guides: list[Guide] = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds)]
+    found = scorer
     for guide in guides:
         guide.to(device_of(found))
-        tried = [_listen(found, guide, weight) if weight > 0 else found for weight in weights]
-        found = (
-            max(tried, key=lambda one: evaluate(one, data, split="val", known=known).mrr)
-            if len(tried) > 1
-            else tried[0]
-        )
+        best = torch.zeros(2 * known.num_relations, dtype=torch.long)
+        if len(weights) > 1:
+            tried = [_listen(found, guide, weight) if weight > 0 else found for weight in weights]
+            ranks = torch.stack([evaluate(one, data, split="val", known=known).ranks for one in tried])
+            relation = split_triples(data, "val")[:, 1].cpu()
+            best = best_by_relation(ranks, torch.cat([relation, relation + known.num_relations]), len(best), shrinkage)
+        chosen = [float(weights[number]) for number in best.tolist()]
+        if max(chosen) > 0:
+            found = _listen(found, guide, chosen[0] if len(set(chosen)) == 1 else chosen)
     return found
 
 
-def _listen(scorer: TailScorer, guide: Guide, weight: float) -> GuidedScorer:
+def best_by_relation(ranks: Tensor, relation: Tensor, num_relations: int, shrinkage: float) -> Tensor:
+    """Which of some scorers ranks the facts of each relation best, see :func:`fit_guides`.
+
+    Args:
+        ranks (Tensor): Of each scorer, ``[S, M]``, from 1.
+        relation (Tensor): Relation of each fact, ``[M]``, int64.
+        num_relations (int): How many relations there are, directions apart.
+        shrinkage (float): How many facts the mean over all counts as.
+
+    Returns:
+        Tensor: Number of the best scorer for each relation, ``[num_relations]`` int64; the first of several.
+
+    Example:
+        >>> import torch
+        >>> ranks = torch.tensor([[1.0, 1.0, 2.0], [2.0, 2.0, 1.0]])
+        >>> best_by_relation(ranks, torch.tensor([0, 0, 1]), 3, shrinkage=1.0)  # relation 2 has no facts
+        tensor([0, 1, 0])
+    """
+    gain = ranks.double().reciprocal()
+    mean = gain.mean(dim=-1, keepdim=True)
+    if math.isinf(shrinkage):
+        return mean.argmax(dim=0).expand(num_relations)
+    total = gain.new_zeros(len(gain), num_relations).index_add_(1, relation, gain)
+    return (total + shrinkage * mean).argmax(dim=0)
+
+
+def _listen(scorer: TailScorer, guide: Guide, weight: float | Sequence[float]) -> GuidedScorer:
     assert isinstance(scorer, (EmbeddingScorer, GuidedScorer))
     return GuidedScorer(scorer, guide, weight)
