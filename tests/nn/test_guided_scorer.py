@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch_geometric.data import Data
@@ -7,12 +9,13 @@ from torch_geometric_dsom.nn import ComplEx, Guide, GuidedScorer, RidgeScorer, R
 
 FACTS = torch.tensor([[0, 0, 1], [0, 1, 1], [2, 0, 3], [2, 1, 3], [4, 0, 5]])
 
+DATA = Data(edge_index=FACTS[:, [0, 2]].T, edge_type=FACTS[:, 1], num_nodes=6, num_relations=2)
+
 
 @pytest.fixture
 def guided():
-    data = Data(edge_index=FACTS[:, [0, 2]].T, edge_type=FACTS[:, 1], num_nodes=6, num_relations=2)
     scorer = ComplEx(6, 2, rank=3, generator=torch.Generator().manual_seed(0))
-    return GuidedScorer(scorer, RuleScorer.from_data(data, 1.0, 2), weight=2.0)
+    return GuidedScorer(scorer, RuleScorer.from_data(DATA, 1.0, 2), weight=2.0)
 
 
 def test_scores_are_the_weighted_sum(guided):
@@ -23,6 +26,23 @@ def test_scores_are_the_weighted_sum(guided):
     torch.testing.assert_close(guided.score_tails(head, rel), expected)
     some = torch.tensor([5, 2])
     torch.testing.assert_close(guided.score_tails(head, rel, some), expected[:, some])
+
+
+def test_each_relation_may_have_a_weight_of_its_own(guided):
+    weights = [0.0, 1.0, 2.5, 0.5]
+    head, rel = torch.arange(6).repeat_interleave(4), torch.arange(4).repeat(6)
+    for guide in (guided.guide, RidgeScorer.from_data(DATA)):
+        evidence = guide.score_tails(head, rel)
+        assert all(evidence[rel == r].sum() > 0 for r in range(4))
+        both = GuidedScorer(guided.scorer, guide, weights)
+        expected = guided.scorer.score_tails(head, rel) + torch.tensor(weights)[rel][:, None] * evidence
+        torch.testing.assert_close(both.score_tails(head, rel), expected)
+        some = torch.tensor([5, 2])
+        torch.testing.assert_close(both.score_tails(head, rel, some), expected[:, some])
+        again = make_guided_scorer(json.loads(json.dumps(both.config())))
+        again.load_state_dict(both.state_dict())
+        assert torch.equal(again.score_tails(head, rel), both.score_tails(head, rel))
+        assert "weight=0.0 to 2.5 by relation" in repr(again)
 
 
 def test_it_comes_back_from_its_plain_values(guided):
@@ -38,6 +58,10 @@ def test_bad_parts_are_named(guided):
         GuidedScorer(guided.scorer, RuleScorer(6, 3))
     with pytest.raises(ConfigError, match="weight: expected zero or a positive number, got -1"):
         GuidedScorer(guided.scorer, guided.guide, -1.0)
+    with pytest.raises(ConfigError, match="weight: expected zero or a positive number, got -1"):
+        GuidedScorer(guided.scorer, guided.guide, [0.0, 1.0, -1.0, 0.0])
+    with pytest.raises(ConfigError, match="weight: expected one for each of 4 relations, got 3"):
+        GuidedScorer(guided.scorer, guided.guide, [0.0, 1.0, 1.0])
     config = guided.config()
     with pytest.raises(ConfigError, match=r"\['weight'\] missing"):
         make_guided_scorer({key: value for key, value in config.items() if key != "weight"})

@@ -1,14 +1,16 @@
 import copy
+import math
 
 import pytest
 import torch
 
 from torch_geometric_dsom import DSoMTrainer
-from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, GuidedScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import fit_guides
+from torch_geometric_dsom.trainer.guides import best_by_relation
 
 HEAD, REL = torch.arange(60), torch.arange(60) % 6
 
@@ -44,7 +46,7 @@ def test_there_is_a_guided_teacher_of_structure_alone(small_graph, small_options
 def test_validation_chooses_each_weight_after_the_one_before(small_graph, scorer):
     weights = (0.0, 1.0, 4.0)
     known = KnownAnswers.from_data(small_graph, splits=("train", "val"))  # no test fact is read
-    found = fit_guides(scorer, small_graph, weights)
+    found = fit_guides(scorer, small_graph, weights, shrinkage=math.inf)
     rules, ridge = RuleScorer.from_data(small_graph), RidgeScorer.from_data(small_graph, kinds=[])
     scores = [
         evaluate(GuidedScorer(scorer, rules, weight), small_graph, split="val", known=known).mrr for weight in weights
@@ -57,6 +59,47 @@ def test_validation_chooses_each_weight_after_the_one_before(small_graph, scorer
     second = weights[scores.index(max(scores))]
     assert (first, second) != (0.0, 0.0)
     torch.testing.assert_close(found.score_tails(HEAD, REL), GuidedScorer(inner, ridge, second).score_tails(HEAD, REL))
+
+
+def test_each_relation_gets_the_weight_that_ranks_its_validation_facts_best(small_graph, scorer):
+    weights, s = (0.0, 1.0, 4.0), 2.0
+    known = KnownAnswers.from_data(small_graph, splits=("train", "val"))
+    facts = [(h, r, t) for h, r, t in split_triples(small_graph, "val").tolist()]
+    facts += [(t, r + 3, h) for h, r, t in facts]
+    found = scorer
+    for guide in (RuleScorer.from_data(small_graph), RidgeScorer.from_data(small_graph, kinds=[])):
+        gains = []
+        for weight in weights:
+            gain = []
+            for h, r, t in facts:
+                score = found.score_tails(torch.tensor([h]), torch.tensor([r]))[0].detach()
+                score = score + weight * guide.score_tails(torch.tensor([h]), torch.tensor([r]))[0]
+                others = set(known.rows(torch.tensor([h]), torch.tensor([r]))[1].tolist()) - {t}
+                left = [score[j] for j in range(60) if j not in others and j != t]
+                gain.append(1 / (1 + sum(x > score[t] for x in left) + 0.5 * sum(x == score[t] for x in left)))
+            gains.append(gain)
+        chosen = []
+        for relation in range(6):
+            value = [
+                sum(g for g, (_, r, _) in zip(gain, facts, strict=True) if r == relation) + s * sum(gain) / len(facts)
+                for gain in gains
+            ]
+            chosen.append(weights[value.index(max(value))])
+        found = GuidedScorer(found, guide, chosen)
+    assert len(set(found.weight)) > 1
+    assert set(found.scorer.weight) == {4.0}
+    both = fit_guides(scorer, small_graph, weights, shrinkage=s)
+    assert both.weight == found.weight
+    assert both.scorer.weight == 4.0
+    torch.testing.assert_close(both.score_tails(HEAD, REL), found.score_tails(HEAD, REL))
+
+
+def test_a_relation_without_validation_facts_gets_the_weight_of_all():
+    ranks = torch.tensor([[4.0, 1.0, 1.0], [1.0, 2.0, 2.0]])
+    relation = torch.tensor([0, 1, 1])
+    assert best_by_relation(ranks, relation, 3, 1e-6).tolist() == [1, 0, 0]
+    assert best_by_relation(ranks, relation, 3, 1e6).tolist() == [0, 0, 0]
+    assert best_by_relation(ranks, relation, 3, math.inf).tolist() == [0, 0, 0]
 
 
 def test_without_validation_facts_nothing_is_chosen(small_graph, scorer):
@@ -78,3 +121,5 @@ def test_without_weights_the_tables_are_left(small_graph, scorer):
     for weights in ([], [1.0, -1.0]):
         with pytest.raises(ConfigError, match=r"weights: expected some, zero or positive, got \["):
             fit_guides(scorer, small_graph, weights)
+    with pytest.raises(ConfigError, match=r"shrinkage: expected a positive number, got 0\.0"):
+        fit_guides(scorer, small_graph, shrinkage=0.0)
