@@ -35,12 +35,12 @@ from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
 from torch_geometric_dsom.nn import Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
 from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import SHRINKAGE, WEIGHTS, guided, listen
+from torch_geometric_dsom.trainer.guides import WEIGHTS, guided, listen
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
 GUIDES = {"rules": "rule_weight", "ridge": "ridge_weight"}
-SHRINKAGES = {"guided": math.inf, "by_relation": SHRINKAGE}
+SHRINKAGES = {"guided": math.inf, "by_relation": 20.0}
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 

@@ -46,7 +46,7 @@ def test_there_is_a_guided_teacher_of_structure_alone(small_graph, small_options
 def test_validation_chooses_each_weight_after_the_one_before(small_graph, scorer):
     weights = (0.0, 1.0, 4.0)
     known = KnownAnswers.from_data(small_graph, splits=("train", "val"))  # no test fact is read
-    found = fit_guides(scorer, small_graph, weights, shrinkage=math.inf)
+    found = fit_guides(scorer, small_graph, weights)
     rules, ridge = RuleScorer.from_data(small_graph), RidgeScorer.from_data(small_graph, kinds=[])
     scores = [
         evaluate(GuidedScorer(scorer, rules, weight), small_graph, split="val", known=known).mrr for weight in weights

@@ -15,7 +15,6 @@ from torch_geometric_dsom.evaluation import TailScorer, device_of, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
-SHRINKAGE = 20.0
 
 
 def guided(scorer: TailScorer, data: Data, rule_weight: float, ridge_weight: float) -> TailScorer:
@@ -39,14 +38,14 @@ def fit_guides(
     data: Data,
     weights: Sequence[float] = WEIGHTS,
     kinds: Sequence[str] = (),
-    shrinkage: float = SHRINKAGE,
+    shrinkage: float = math.inf,
 ) -> EmbeddingScorer | GuidedScorer:
     r"""A trained scorer, asked together with rules and resembling entities: another model, at no further training.
 
     Weights are tried one guide after the other, :class:`~torch_geometric_dsom.nn.RuleScorer` first, then
-    :class:`~torch_geometric_dsom.nn.RidgeScorer`. Each relation and direction :math:`r` gets the weight with which its
-    validation facts :math:`V_r` are ranked best. Few facts tell little, so that the mean over all counts as
-    :math:`s` of them:
+    :class:`~torch_geometric_dsom.nn.RidgeScorer`: the one with which validation facts :math:`V` are ranked best, or,
+    with a finite shrinkage, for each relation and direction :math:`r` the one that ranks its own, :math:`V_r`, best.
+    Few facts tell little, so that the mean over all counts as :math:`s` of them:
 
     .. math::
         w_r = \operatorname*{arg\,max}_w \sum_{f \in V_r} \frac{1}{\rho_w(f)}
@@ -60,8 +59,8 @@ def fit_guides(
         data (Data): A graph in the data contract, with validation facts.
         weights (list[float]): What is tried. (default: :obj:`(0.0, 0.5, 1.0, 2.0, 3.0)`)
         kinds (list[str]): Which modalities the resembling entities are told by as well. (default: :obj:`()`)
-        shrinkage (float): The facts :math:`s`, a positive number; with ``math.inf`` all relations have the same weight.
-            (default: :obj:`20.0`)
+        shrinkage (float): The facts :math:`s`, a positive number such as 20; with ``math.inf`` all relations have the
+            same weight. (default: :obj:`math.inf`)
 
     Returns:
         GuidedScorer: The scorer with its guides; as plain tables where validation prefers none.
