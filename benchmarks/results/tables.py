@@ -73,7 +73,7 @@ def summary() -> str:
         "",
         "The same students asked together with rules and resembling entities, those told by structure alone, against "
         "CE-only asked likewise: another model, which sees no modality either. Weights were chosen by validation, one "
-        "for all relations:",
+        "for all relations; how that was filtered is told under what was chosen on what:",
         "",
         *against_aims(((name, "ce_only_guided") for name in STUDENTS), "guided"),
         "",
