@@ -233,13 +233,13 @@ def asked_with(study: dict[str, Any], runs: Runs, key: str, title: str, before: 
         other = {seed: run for seed, run in runs.get(base, {}).items() if seed in found and key in run}
         cells = [VARIANTS[name]["title"], len(found), weights, cell([mrr(run) for run in found.values()])]
         cells.append(cell([mrr(run[key]) for run in found.values()]))
-        cells.append(gaps([(found[seed][key], run[key]) for seed, run in other.items() if name != base]))
-        cells += [gaps([(run[key], run[before]) for run in found.values()])] if before else []
+        cells.append(differences([(found[seed][key], run[key]) for seed, run in other.items() if name != base]))
+        cells += [differences([(run[key], run[before]) for run in found.values()])] if before else []
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return [*lines, ""]
 
 
-def gaps(compared: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+def differences(compared: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> str:
     """Differences of test MRR of pairs of records, each with its p."""
     return "; ".join(f"{100 * (mrr(a) - mrr(b)):+.2f} p = {bootstrap(a, b).p_value:.4f}" for a, b in compared)
 

@@ -83,6 +83,7 @@ def test_the_trainer_runs(small_graph, small_options, options):
 
 def test_guides_are_where_the_scorer_is(small_graph):
     student = ComplEx(60, 3, rank=4, init_scale=0.7, generator=torch.Generator().manual_seed(0))
-    here = evaluate(fit_guides(student, small_graph, [1.0]), small_graph)
-    there = evaluate(fit_guides(student.to("cuda"), small_graph, [1.0]), small_graph)
-    assert there.mrr == pytest.approx(here.mrr, rel=1e-3)
+    for options in ({"weights": [1.0]}, {"shrinkage": 1.0}):
+        here = evaluate(fit_guides(student.to("cpu"), small_graph, **options), small_graph)
+        there = evaluate(fit_guides(student.to("cuda"), small_graph, **options), small_graph)
+        assert there.mrr == pytest.approx(here.mrr, rel=1e-3)

@@ -1,5 +1,4 @@
 import copy
-import math
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, GuidedScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import fit_guides
-from torch_geometric_dsom.trainer.guides import best_by_relation
 
 HEAD, REL = torch.arange(60), torch.arange(60) % 6
 
@@ -92,14 +90,6 @@ def test_each_relation_gets_the_weight_that_ranks_its_validation_facts_best(smal
     assert both.weight == found.weight
     assert both.scorer.weight == 4.0
     torch.testing.assert_close(both.score_tails(HEAD, REL), found.score_tails(HEAD, REL))
-
-
-def test_a_relation_without_validation_facts_gets_the_weight_of_all():
-    ranks = torch.tensor([[4.0, 1.0, 1.0], [1.0, 2.0, 2.0]])
-    relation = torch.tensor([0, 1, 1])
-    assert best_by_relation(ranks, relation, 3, 1e-6).tolist() == [1, 0, 0]
-    assert best_by_relation(ranks, relation, 3, 1e6).tolist() == [0, 0, 0]
-    assert best_by_relation(ranks, relation, 3, math.inf).tolist() == [0, 0, 0]
 
 
 def test_without_validation_facts_nothing_is_chosen(small_graph, scorer):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Weight: TypeAlias = float | Tensor  # of the evidence, one for all queries or one for each
 
 
 class Guide(nn.Module, ABC):
@@ -41,12 +43,7 @@ class Guide(nn.Module, ABC):
 
     @abstractmethod
     def add_to(
-        self,
-        scores: Tensor,
-        head: Tensor,
-        rel: Tensor,
-        candidates: Tensor | None = None,
-        weight: float | Tensor = 1.0,
+        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
     ) -> Tensor:
         """Adds the evidence to scores that are there already.
 

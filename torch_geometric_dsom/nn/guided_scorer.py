@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn.guide import Guide
+from torch_geometric_dsom.nn.guide import Guide, Weight
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer
 
 
@@ -67,7 +67,7 @@ class GuidedScorer(nn.Module):
         scores = self.scorer.score_tails(head, rel, candidates)
         return self.guide.add_to(scores, head, rel, candidates, self.weight_of(rel))
 
-    def weight_of(self, rel: Tensor) -> float | Tensor:
+    def weight_of(self, rel: Tensor) -> Weight:
         """The weight of the evidence, one for each query where relations differ.
 
         Args:

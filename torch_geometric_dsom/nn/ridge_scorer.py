@@ -13,7 +13,7 @@ from torch_geometric_dsom.data.groups import expand_rows
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn.guide import Guide
+from torch_geometric_dsom.nn.guide import Guide, Weight
 from torch_geometric_dsom.nn.precision import fast_matmul
 
 MOST_SHARE = 1 - 1e-6  # of a question that its own answers explain
@@ -139,12 +139,7 @@ class RidgeScorer(Guide):
 
     @torch.no_grad()
     def add_to(
-        self,
-        scores: Tensor,
-        head: Tensor,
-        rel: Tensor,
-        candidates: Tensor | None = None,
-        weight: float | Tensor = 1.0,
+        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
         for fitted in self._beliefs(head, rel):

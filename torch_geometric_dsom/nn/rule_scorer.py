@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data.groups import expand_rows
 from torch_geometric_dsom.data.path_index import PathIndex, relations_of
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn.guide import Guide
+from torch_geometric_dsom.nn.guide import Guide, Weight
 
 SURE = 0.999  # the most that a rule is believed
 
@@ -114,12 +114,7 @@ class RuleScorer(Guide):
 
     @torch.no_grad()
     def add_to(
-        self,
-        scores: Tensor,
-        head: Tensor,
-        rel: Tensor,
-        candidates: Tensor | None = None,
-        weight: float | Tensor = 1.0,
+        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
         first = self.start[head]

@@ -1,5 +1,6 @@
 """Samplers: of queries, and of the teachers to learn from."""
 
+from torch_geometric_dsom.sampler.best_by_relation import best_by_relation
 from torch_geometric_dsom.sampler.candidates import ALL, Candidates, CandidateSampler
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.combine import combine_logits, mixture_weights
@@ -54,6 +55,7 @@ __all__ = [
     "UnlabelledSampler",
     "all_subsets",
     "bernoulli_entropy",
+    "best_by_relation",
     "best_sets",
     "combine_logits",
     "counterfactual_baseline",

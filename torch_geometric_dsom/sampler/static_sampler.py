@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from torch_geometric_dsom.distributed import ALONE, World, rand_rows
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.sampler.best_by_relation import best_by_relation
 from torch_geometric_dsom.sampler.choice import TeacherChoice
 from torch_geometric_dsom.sampler.subsets import all_subsets
 
@@ -196,8 +197,5 @@ def best_sets(reward: Tensor, relation: Tensor, num_relations: int) -> Tensor:
         >>> best_sets(reward, torch.tensor([0, 1]), num_relations=3).int().tolist()
         [[1, 0], [0, 1], [1, 1]]
     """
-    total = reward.new_zeros(num_relations, reward.size(1)).index_add_(0, relation, reward)
-    seen = torch.bincount(relation, minlength=num_relations) > 0
-    total[~seen] = reward.sum(dim=0)
     subsets = all_subsets(reward.size(1).bit_length() - 1, reward.device)
-    return subsets[total.argmax(dim=-1)]
+    return subsets[best_by_relation(reward, relation, num_relations)]

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, device_of, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
+from torch_geometric_dsom.sampler import best_by_relation
 
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
@@ -107,41 +107,16 @@ def listen(
         best = torch.zeros(2 * known.num_relations, dtype=torch.long)
         if len(weights) > 1:
             tried = [_listen(found, guide, weight) if weight > 0 else found for weight in weights]
-            ranks = torch.stack([evaluate(one, data, split="val", known=known).ranks for one in tried])
+            ranks = torch.stack([evaluate(one, data, split="val", known=known).ranks for one in tried], dim=-1)
             relation = split_triples(data, "val")[:, 1].cpu()
-            best = best_by_relation(ranks, torch.cat([relation, relation + known.num_relations]), len(best), shrinkage)
+            relation = torch.cat([relation, relation + known.num_relations])
+            best = best_by_relation(ranks.reciprocal(), relation, len(best), shrinkage)
         chosen = [float(weights[number]) for number in best.tolist()]
         if max(chosen) > 0:
             found = _listen(found, guide, chosen[0] if len(set(chosen)) == 1 else chosen)
     return found
 
 
-def best_by_relation(ranks: Tensor, relation: Tensor, num_relations: int, shrinkage: float) -> Tensor:
-    """Which of some scorers ranks the facts of each relation best, see :func:`fit_guides`.
-
-    Args:
-        ranks (Tensor): Of each scorer, ``[S, M]``, from 1.
-        relation (Tensor): Relation of each fact, ``[M]``, int64.
-        num_relations (int): How many relations there are, directions apart.
-        shrinkage (float): How many facts the mean over all counts as.
-
-    Returns:
-        Tensor: Number of the best scorer for each relation, ``[num_relations]`` int64; the first of several.
-
-    Example:
-        >>> import torch
-        >>> ranks = torch.tensor([[1.0, 1.0, 2.0], [2.0, 2.0, 1.0]])
-        >>> best_by_relation(ranks, torch.tensor([0, 0, 1]), 3, shrinkage=1.0)  # relation 2 has no facts
-        tensor([0, 1, 0])
-    """
-    gain = ranks.double().reciprocal()
-    mean = gain.mean(dim=-1, keepdim=True)
-    if math.isinf(shrinkage):
-        return mean.argmax(dim=0).expand(num_relations)
-    total = gain.new_zeros(len(gain), num_relations).index_add_(1, relation, gain)
-    return (total + shrinkage * mean).argmax(dim=0)
-
-
 def _listen(scorer: TailScorer, guide: Guide, weight: float | Sequence[float]) -> GuidedScorer:
     assert isinstance(scorer, (EmbeddingScorer, GuidedScorer))
-    return GuidedScorer(scorer, guide, weight)
+    return GuidedScorer(scorer, guide, weight).to(device_of(scorer))
