@@ -31,16 +31,22 @@ import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
-from torch_geometric_dsom.evaluation import breakdown, calibration, evaluate
-from torch_geometric_dsom.nn import Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
+from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, evaluate
+from torch_geometric_dsom.nn import FrequencyScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
 from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import WEIGHTS, guided, listen
+from torch_geometric_dsom.trainer.guides import WEIGHTS, guide_weights, guided, listen
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
-GUIDES = {"rules": "rule_weight", "ridge": "ridge_weight"}
-SHRINKAGES = {"guided": math.inf, "by_relation": 20.0}
+GUIDES = {"rules": "rule_weight", "ridge": "ridge_weight", "frequency": "frequency_weight"}
+# What a finished student is asked together with: guides, and whether each relation has weights of its own.
+ASKED = {
+    "guided": (("rules", "ridge"), math.inf),
+    "by_relation": (("rules", "ridge"), 20.0),
+    "counted": (("rules", "ridge", "frequency"), math.inf),
+    "counted_by_relation": (("rules", "ridge", "frequency"), 20.0),
+}
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 
@@ -131,26 +137,32 @@ def train(
 
 
 def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
-    """The finished student, asked together with guides that see structure alone; validation facts choose weights.
-
-    One for all relations, ``guided``, and one for each, ``by_relation``.
-    """
-    guides: list[Guide] = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=())]
-    known, found = KnownAnswers.from_data(data, splits=("train", "val")), {}
-    for key, shrinkage in SHRINKAGES.items():
-        both = listen(student.freeze(), guides, data, WEIGHTS, shrinkage)
-        result = evaluate(both, data, split="test")
-        weights: dict[str, float | tuple[float, ...]] = dict.fromkeys(GUIDES, 0.0)
-        part = both
+    """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
+    guides: dict[str, Guide] = {
+        "rules": RuleScorer.from_data(data),
+        "ridge": RidgeScorer.from_data(data, kinds=()),
+        "frequency": FrequencyScorer.from_data(data),
+    }
+    known, told = KnownAnswers.from_data(data, splits=("train", "val")), {}
+    found: dict[tuple[tuple[str, ...], float], TailScorer] = {}
+    for key, (names, shrinkage) in ASKED.items():
+        # Guides are tried one after the other, so that what was found with fewer is where the next one begins.
+        before = found.get((names[:-1], shrinkage))
+        rest = [guides[name] for name in (names if before is None else names[-1:])]
+        asked = listen(student.freeze() if before is None else before, rest, data, WEIGHTS, shrinkage)
+        found[names, shrinkage] = asked
+        result = evaluate(asked, data, split="test")
+        weights: dict[str, float | tuple[float, ...]] = dict.fromkeys(names, 0.0)
+        part = asked
         while isinstance(part, GuidedScorer):
             weights[part.guide.name], part = part.weight, part.scorer
-        found[key] = {
+        told[key] = {
             "weights": weights,
-            "val_mrr": evaluate(both, data, split="val", known=known).mrr,
+            "val_mrr": evaluate(asked, data, split="val", known=known).mrr,
             "test": result.to_dict(),
             "ranks": [round(rank, 1) for rank in result.ranks.tolist()],
         }
-    return found
+    return told
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,7 +193,7 @@ def teachers(
         trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **apart)
         found: dict[str, Any] = trainer.fit_teachers(data)
         last = found.get(FUSED, found[STRUCTURE])
-        both = guided(last, data, config.rule_weight, config.ridge_weight)
+        both = guided(last, data, guide_weights(config))
         told = found if both is last else {FUSED: both}
         name = "teachers" if both is last else f"teachers of {variant}"
         if lines is not None and (name, seed) not in done(lines):

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import PathIndex
 from torch_geometric_dsom.errors import ConfigError, DSoMError, MemoryBudgetError
-from torch_geometric_dsom.nn import RidgeScorer, RuleScorer
+from torch_geometric_dsom.nn import FrequencyScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import DSoMConfig, MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer import soft_label_cache as caches
 from torch_geometric_dsom.trainer.experts import make_experts
@@ -147,6 +147,18 @@ def test_resembling_entities_count_their_inverse(small_graph):
     bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
     assert "teacher/fused" not in estimate_memory(bare).phases
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(ridge_weight=1.0)).phases
+
+
+def test_frequencies_count_their_pairs(small_graph):
+    plain = estimate_memory(small_graph, DSoMConfig())
+    counted = estimate_memory(small_graph, DSoMConfig(frequency_weight=1.0))
+    more = counted.phases["student"]["models"] - plain.phases["student"]["models"]
+    scorer = FrequencyScorer.from_data(small_graph)
+    held = 4 * (scorer.answer.numel() + scorer.count.numel() + scorer.total.numel())
+    facts = small_graph.edge_index.size(1)
+    assert held <= more == 4 * (2 * 2 * facts + 60)  # some facts have the same relation and answer
+    bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
+    assert "teacher/fused" in estimate_memory(bare, DSoMConfig(frequency_weight=1.0)).phases
 
 
 def test_narrow_copies_are_of_tables_alone(small_graph):

@@ -7,6 +7,7 @@ from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
 from torch_geometric_dsom.evaluation.scoring import TailScorer, device_of, score_into
+from torch_geometric_dsom.evaluation.weighted_ranks import weighted_ranks
 
 __all__ = [
     "BREAKDOWNS",
@@ -26,4 +27,5 @@ __all__ = [
     "filtered_ranks",
     "paired_bootstrap",
     "score_into",
+    "weighted_ranks",
 ]

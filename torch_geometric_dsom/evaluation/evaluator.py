@@ -9,9 +9,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data.known_answers import KnownAnswers
-from torch_geometric_dsom.data.triples import check_triples, graph_sizes, split_triples
 from torch_geometric_dsom.distributed import ALONE, World
-from torch_geometric_dsom.errors import ConfigError, DataError
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.evaluation.fact_batches import fact_batches, facts_to_rank
 from torch_geometric_dsom.evaluation.metrics import DIRECTIONS, RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import filtered_ranks
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES, ScoreBuffer, TailScorer, evaluation_mode
@@ -77,22 +77,14 @@ def evaluate(
         raise ConfigError(f"directions: expected some of {list(DIRECTIONS)}, each once, got {list(directions)}")
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size: expected a positive number, got {batch_size}")
-    num_entities, num_relations = graph_sizes(data)
-    triples = split_triples(data, split)
-    if triples.size(0) == 0:
-        raise DataError(f"split: expected facts in data, found none in '{split}'")
-    check_triples(triples, num_entities, num_relations, name=f"data, split '{split}'")
-    known = known if known is not None else KnownAnswers.from_data(data)
-    if (known.num_entities, known.num_relations) != (num_entities, num_relations):
-        sizes = f"{num_entities} entities and {num_relations} relations"
-        raise DataError(f"known: expected {sizes}, got {known.num_entities} and {known.num_relations}")
-    batch_size = min(batch_size or max(1, SCORE_BYTES // (4 * num_entities)), triples.size(0))
-    score = ScoreBuffer(scorer, num_entities, batch_size)
+    triples, known = facts_to_rank(data, split, known)
+    batch_size = min(batch_size or max(1, SCORE_BYTES // (4 * known.num_entities)), triples.size(0))
+    score = ScoreBuffer(scorer, known.num_entities, batch_size)
     if isinstance(scorer, ShardedScorer):
         world = ALONE  # every process ranks every query among its own entities
     metrics = RankingMetrics()
     head, relation, tail = triples.unbind(dim=-1)
-    asked = {"tail": (head, relation, tail), "head": (tail, relation + num_relations, head)}
+    asked = {"tail": (head, relation, tail), "head": (tail, relation + known.num_relations, head)}
     with evaluation_mode(scorer):
         for direction in directions:
             metrics.update(_ranks(score, *asked[direction], known, ties, world), direction)
@@ -100,27 +92,17 @@ def evaluate(
 
 
 def _ranks(
-    score: ScoreBuffer, entity: Tensor, relation: Tensor, target: Tensor, known: KnownAnswers, ties: str, world: World
+    score: ScoreBuffer, head: Tensor, relation: Tensor, target: Tensor, known: KnownAnswers, ties: str, world: World
 ) -> Tensor:
     """Ranks of the targets of queries, in their order; queries that are alike share one row of scores."""
     ranks = torch.zeros(target.numel(), dtype=torch.float64)
-    span, size = 2 * known.num_relations, score.batch_size
-    query, row = (entity * span + relation).unique(return_inverse=True)
-    order = row.argsort()
-    edges = torch.arange(0, query.numel() + size, size, device=row.device)
-    bounds = torch.searchsorted(row[order], edges).tolist()
     with torch.inference_mode():
-        for number, batch in enumerate(query.split(size)):
-            if number % world.size != world.rank:  # whole batches: a product has the same bits wherever it is taken
-                continue
-            fact = order[bounds[number] : bounds[number + 1]]
-            entity, relation = batch // span, batch % span
-            scores = score(entity, relation)
-            filter_row, answer = (x.to(scores.device) for x in known.rows(entity, relation))
-            own_row, own_target = (x.to(scores.device) for x in (row[fact] - number * size, target[fact]))
+        for batch in fact_batches(head, relation, target, known, score.batch_size, world):
+            scores = score(batch.head, batch.relation)
+            at = batch.to(scores.device)
             if score.shard is not None:
-                found = sharded_ranks(scores, own_target, (filter_row, answer), own_row, score.shard)
+                found = sharded_ranks(scores, at.target, at.known, at.row, score.shard)
             else:
-                found = filtered_ranks(scores, own_target, (filter_row, answer), own_row, in_place=True)
-            ranks[fact.cpu()] = getattr(found, ties).cpu()
+                found = filtered_ranks(scores, at.target, at.known, at.row, in_place=True)
+            ranks[batch.fact.cpu()] = getattr(found, ties).cpu()
     return world.sum_(ranks)

@@ -2,6 +2,7 @@
 
 from torch_geometric_dsom.nn.complex import ComplEx, ComplExInteraction
 from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
+from torch_geometric_dsom.nn.frequency_scorer import FrequencyScorer
 from torch_geometric_dsom.nn.functional import (
     complex_query,
     gathering,
@@ -36,6 +37,7 @@ __all__ = [
     "DistMult",
     "DistMultInteraction",
     "EmbeddingScorer",
+    "FrequencyScorer",
     "Guide",
     "GuidedScorer",
     "Interaction",

@@ -36,7 +36,7 @@ class Guide(nn.Module, ABC):
             candidates (Tensor, optional): Entities to score, ``[C]``, int64, each once; all of them if :obj:`None`.
 
         Returns:
-            Tensor: ``[B, N]`` or ``[B, C]``, not negative.
+            Tensor: ``[B, N]`` or ``[B, C]``.
         """
         width = self.num_entities if candidates is None else candidates.numel()
         return self.add_to(torch.zeros(head.numel(), width, device=head.device), head, rel, candidates)
@@ -59,3 +59,15 @@ class Guide(nn.Module, ABC):
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """The arguments, plain values."""
+
+    def _add_pairs(
+        self, scores: Tensor, row: Tensor, entity: Tensor, value: Tensor, candidates: Tensor | None, weight: Weight
+    ) -> Tensor:
+        """Adds evidence for pairs of query and entity, which may repeat; what is no candidate is left out."""
+        if candidates is not None:
+            slot = entity.new_full((self.num_entities,), -1)
+            slot[candidates] = torch.arange(candidates.numel(), device=slot.device)
+            there = slot[entity] >= 0
+            row, entity, value = row[there], slot[entity[there]], value[there]
+        value = value * (weight[row] if isinstance(weight, Tensor) else weight)
+        return scores.index_put_((row, entity), value.to(scores.dtype), accumulate=True)

@@ -9,6 +9,7 @@ from typing import Any
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.complex import ComplEx, ComplExInteraction
 from torch_geometric_dsom.nn.distmult import DistMult, DistMultInteraction
+from torch_geometric_dsom.nn.frequency_scorer import FrequencyScorer
 from torch_geometric_dsom.nn.guide import Guide
 from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
@@ -32,7 +33,7 @@ INTERACTIONS: dict[str, type[Interaction]] = {
     for cls in (ComplExInteraction, DistMultInteraction, TransEInteraction, RotatEInteraction, TuckERInteraction)
 }
 
-GUIDES: dict[str, Callable[..., Guide]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer)}
+GUIDES: dict[str, Callable[..., Guide]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer, FrequencyScorer)}
 
 
 def make_interaction(config: Mapping[str, Any] | str, rank: int | None = None) -> Interaction:

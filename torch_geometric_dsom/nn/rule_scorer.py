@@ -119,16 +119,10 @@ class RuleScorer(Guide):
         """See :meth:`Guide.add_to`."""
         first = self.start[head]
         row, place = expand_rows(first, self.start[head + 1] - first)
-        value, column = self.weight[self.path[place].long(), rel[row]], self.tail[place].long()
+        value = self.weight[self.path[place].long(), rel[row]]
         spoken = value > 0
-        if candidates is not None:
-            slot = column.new_full((self.num_entities,), -1)
-            slot[candidates] = torch.arange(candidates.numel(), device=slot.device)
-            column = slot[column]
-            spoken &= column >= 0
-        row, column, value = row[spoken], column[spoken], value[spoken]
-        value = value * (weight[row] if isinstance(weight, Tensor) else weight)
-        return scores.index_put_((row, column), value.to(scores.dtype), accumulate=True)
+        row, place, value = row[spoken], place[spoken], value[spoken]
+        return self._add_pairs(scores, row, self.tail[place].long(), value, candidates, weight)
 
     def rules(self, relation: int, most: int = 10) -> list[Rule]:
         """The rules that a relation follows from, the most confident first.

@@ -68,6 +68,8 @@ class DSoMConfig:
         ridge_weight (float): Weight, in the fused teacher likewise, of what entities share with those that resemble
             them, see :class:`~torch_geometric_dsom.nn.RidgeScorer`; takes four bytes for each pair of entities. Not
             asked if 0. (default: :obj:`0.0`)
+        frequency_weight (float): Weight, in the fused teacher likewise, of how often an entity answers a relation, see
+            :class:`~torch_geometric_dsom.nn.FrequencyScorer`. (default: :obj:`0.0`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -157,6 +159,7 @@ class DSoMConfig:
     joint_expert: bool = False
     rule_weight: float = 0.0
     ridge_weight: float = 0.0
+    frequency_weight: float = 0.0
     crossfit: int = 0
     selection: str = "reinforced"
     selection_per: str = "fact"
@@ -207,6 +210,7 @@ class DSoMConfig:
         for name in (
             "rule_weight",
             "ridge_weight",
+            "frequency_weight",
             "gamma",
             "warmup",
             "unlabelled",

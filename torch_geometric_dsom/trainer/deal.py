@@ -57,7 +57,7 @@ def obstacle(config: DSoMConfig, loss: nn.Module, models: Iterable[object]) -> s
         return "neighbors='topk'"
     if config.reward not in ("rank", "margin"):
         return f"reward='{config.reward}'"
-    for name in ("rule_weight", "ridge_weight"):
+    for name in ("rule_weight", "ridge_weight", "frequency_weight"):
         if getattr(config, name) > 0:
             return f"{name} above 0"
     if config.selection == "best_per_relation":

@@ -30,7 +30,7 @@ from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.experts import FUSED, expert_fit, make_experts
 from torch_geometric_dsom.trainer.fit import FitResult, Record
 from torch_geometric_dsom.trainer.fit_config import FitConfig
-from torch_geometric_dsom.trainer.guides import guided
+from torch_geometric_dsom.trainer.guides import guide_weights, guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
@@ -234,9 +234,9 @@ class DSoMTrainer:
             objective = self._cross_entropy(data, expert.to(self.device), config, phase)
             self._fit(expert, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
-        rules, ridge = self.config.rule_weight, self.config.ridge_weight
-        if len(experts) > 1 or rules > 0 or ridge > 0:
-            teachers[FUSED] = guided(fuse(list(experts.values())), data, rules, ridge)
+        weights = guide_weights(self.config)
+        if len(experts) > 1 or any(weights.values()):
+            teachers[FUSED] = guided(fuse(list(experts.values())), data, weights)
         return teachers
 
     def fit_student(

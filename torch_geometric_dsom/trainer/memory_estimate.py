@@ -144,6 +144,8 @@ def estimate_memory(
     rules = PATH * PathIndex(data).num_paths if experts and config.rule_weight > 0 else 0
     size = int(data.num_nodes) if experts and config.ridge_weight > 0 else 0
     ridge, sums = FLOAT * size * size, FLOAT * size * (size // HUBS)  # the inverse; its sums for what has most answers
+    asked = 2 * int(data.edge_index.size(1)) if experts and config.frequency_weight > 0 else 0
+    counts = FLOAT * (2 * asked + int(data.num_nodes)) if asked else 0  # a pair a fact at most
     phases: dict[str, dict[str, int]] = {}
     kept = tables = 0
     for prefix in runs if experts else []:
@@ -154,12 +156,12 @@ def estimate_memory(
             phases[f"{prefix}teacher/{name}"] = {"models": held, "features": features + part.activations, **sizes}
             held += part.parameters  # the last gradient stays
         frozen = copied = sum(part.table for part in experts.values())
-        if len(experts) > 1 or rules or ridge:
+        if len(experts) > 1 or rules or ridge or counts:
             # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
             guides = {"rules": mining, "ridge": 2 * ridge + sums}  # a matrix and its factor at once
             phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
-            frozen, copied = 2 * frozen + rules + ridge + sums, 2 * copied
+            frozen, copied = 2 * frozen + rules + ridge + sums + counts, 2 * copied
         kept, tables = kept + frozen, tables + copied
     if "student" in parts:
         phases["student"] = _student(data, config, kept, tables, teachers or {}, checkpoints)
