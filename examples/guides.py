@@ -1,4 +1,4 @@
-"""Rules and resembling entities beside a finished student: neither is trained, and neither sees a modality.
+"""Rules, resembling entities and frequencies beside a finished student: none is trained, and none sees a modality.
 
 python examples/guides.py
 """
@@ -7,7 +7,7 @@ import argparse
 
 from torch_geometric_dsom.datasets import EmojiWorld
 from torch_geometric_dsom.evaluation import evaluate
-from torch_geometric_dsom.nn import ComplEx, RidgeScorer, RuleScorer
+from torch_geometric_dsom.nn import ComplEx, FrequencyScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import FitConfig, fit_expert, fit_guides
 
 parser = argparse.ArgumentParser()
@@ -18,13 +18,17 @@ args = parser.parse_args()
 data = EmojiWorld()[0]
 config = FitConfig(epochs=args.epochs, optimizer="adagrad", lr=0.1, n3=0.05)
 student = fit_expert(ComplEx(data.num_nodes, data.num_relations, args.rank, init_scale=1e-3), data, config=config)
-guides = {"rules": RuleScorer.from_data(data), "resembling entities": RidgeScorer.from_data(data, kinds=[])}
-both = fit_guides(student, data)
-for name, scorer in {"student": student, **guides, "all together": both}.items():
+rules = RuleScorer.from_data(data)
+guides = {
+    "rules": rules,
+    "resembling entities": RidgeScorer.from_data(data, kinds=[]),
+    "frequencies": FrequencyScorer.from_data(data),
+}
+for name, scorer in {"student": student, **guides, "all together": fit_guides(student, data)}.items():
     print(f"{name}: test MRR {evaluate(scorer, data).mrr:.3f}")
 
 relation = data.relation_labels.index("has keyword")
-for rule in guides["rules"].rules(relation, most=3):
+for rule in rules.rules(relation, most=3):
     path = " / ".join(
         data.relation_labels[r % data.num_relations] + "^-1" * (r >= data.num_relations) for r in rule.body
     )

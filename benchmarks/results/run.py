@@ -32,10 +32,10 @@ from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, evaluate
-from torch_geometric_dsom.nn import FrequencyScorer, Guide, GuidedScorer, RidgeScorer, RuleScorer, Scorer
+from torch_geometric_dsom.nn import GuidedScorer, Scorer
 from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import WEIGHTS, guide_weights, guided, listen
+from torch_geometric_dsom.trainer.guides import WEIGHTS, guide_weights, guided, listen, make_guide
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
@@ -138,11 +138,7 @@ def train(
 
 def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
     """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
-    guides: dict[str, Guide] = {
-        "rules": RuleScorer.from_data(data),
-        "ridge": RidgeScorer.from_data(data, kinds=()),
-        "frequency": FrequencyScorer.from_data(data),
-    }
+    guides = {name: make_guide(name, data, kinds=()) for name in GUIDES}
     known, told = KnownAnswers.from_data(data, splits=("train", "val")), {}
     found: dict[tuple[tuple[str, ...], float], TailScorer] = {}
     for key, (names, shrinkage) in ASKED.items():

@@ -20,7 +20,7 @@ from torch_geometric_dsom.trainer import recommended
 HERE = Path(__file__).parent
 METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
-STUDENTS = ("dsom", "dsom_rules", "dsom_guides", "dsom_mask_self")
+STUDENTS = ("dsom", "dsom_rules", "dsom_guides", "dsom_frequency", "dsom_counts", "dsom_mask_self")
 Runs = dict[str, dict[int, dict[str, Any]]]
 BUCKETS = {
     "query_degree": "training facts of the query entity",
@@ -66,8 +66,8 @@ def summary() -> str:
         "Filtered test MRR x 100 of students that see structure alone. p: paired bootstrap over queries, the "
         "largest of the seeds', and that of each query's mean over the seeds. Aims: those set before the study; a miss "
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
-        "resembling entities beside them (*dsom_guides*), in the fused teacher; query entities left out of soft labels "
-        "(*dsom_mask_self*).",
+        "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies there, alone "
+        "(*dsom_frequency*) or beside both (*dsom_counts*); query entities left out of soft labels (*dsom_mask_self*).",
         "",
         *against_aims((name, "ce_only") for name in STUDENTS),
         "",
@@ -77,9 +77,17 @@ def summary() -> str:
         "",
         *against_aims(((name, "ce_only_guided") for name in STUDENTS), "guided"),
         "",
-        "And with weights for each relation and direction:",
+        "With weights for each relation and direction:",
         "",
         *against_aims(((name, "ce_only_guided") for name in STUDENTS), "by_relation"),
+        "",
+        "With how often an entity answers a relation as a third guide, one weight each:",
+        "",
+        *against_aims(((name, "ce_only_guided") for name in STUDENTS), "counted"),
+        "",
+        "And with all three by relation and direction:",
+        "",
+        *against_aims(((name, "ce_only_guided") for name in STUDENTS), "counted_by_relation"),
     ]
     return "\n".join([*lines, ""])
 
@@ -214,18 +222,35 @@ def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
             runs,
             "by_relation",
             "The same with weights for each relation and direction; *one for all* is the table before:",
-            "guided",
+            ("one for all", "guided"),
+        ),
+        *asked_with(
+            study,
+            runs,
+            "counted",
+            "With frequencies, how often an entity answers a relation, as a third guide, one weight each; *two* is the "
+            "table with rules and resembling entities alone:",
+            ("two", "guided"),
+        ),
+        *asked_with(
+            study,
+            runs,
+            "counted_by_relation",
+            "The same with weights for each relation and direction; *one for all* is the table before:",
+            ("one for all", "counted"),
         ),
     ]
 
 
-def asked_with(study: dict[str, Any], runs: Runs, key: str, title: str, before: str = "") -> list[str]:
+def asked_with(
+    study: dict[str, Any], runs: Runs, key: str, title: str, before: tuple[str, str] | None = None
+) -> list[str]:
     names = [name for name in study["variants"] if any(key in run for run in runs.get(name, {}).values())]
     base = "ce_only_guided" if "ce_only_guided" in names else study.get("baseline", "ce_only")
     if not names:
         return []
     titles = ["", "seeds", "weights", "MRR alone", "MRR guided", f"to {base} guided, paired bootstrap per seed"]
-    titles += ["to one for all, paired bootstrap per seed"] if before else []
+    titles += [f"to {before[0]}, paired bootstrap per seed"] if before else []
     lines = [title, "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for name in names:
         found = {seed: run for seed, run in runs[name].items() if key in run}
@@ -234,7 +259,7 @@ def asked_with(study: dict[str, Any], runs: Runs, key: str, title: str, before: 
         cells = [VARIANTS[name]["title"], len(found), weights, cell([mrr(run) for run in found.values()])]
         cells.append(cell([mrr(run[key]) for run in found.values()]))
         cells.append(differences([(found[seed][key], run[key]) for seed, run in other.items() if name != base]))
-        cells += [differences([(run[key], run[before]) for run in found.values()])] if before else []
+        cells += [differences([(run[key], run[before[1]]) for run in found.values()])] if before else []
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return [*lines, ""]
 

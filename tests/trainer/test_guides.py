@@ -114,6 +114,14 @@ def test_features_are_asked_for_by_name(small_graph, scorer):
     assert list(fit_guides(scorer, small_graph, [1.0], kinds=["text"]).scorer.guide.feature_dims) == ["text"]
 
 
+def test_guides_are_asked_for_by_name_in_their_order(small_graph, scorer):
+    assert isinstance(fit_guides(scorer, small_graph, [1.0], guides=["frequency"]).scorer, EmbeddingScorer)
+    two = fit_guides(scorer, small_graph, [1.0], guides=["frequency", "rules"])
+    assert [type(part) for part in (two.guide, two.scorer.guide)] == [RuleScorer, FrequencyScorer]
+    with pytest.raises(ConfigError, match=r"guides: expected some of \['rules', 'ridge', 'frequency'\], got 'cats'"):
+        fit_guides(scorer, small_graph, guides=["rules", "cats"])
+
+
 def test_without_weights_the_tables_are_left(small_graph, scorer):
     found = fit_guides(scorer, small_graph, [0.0])
     assert isinstance(found, EmbeddingScorer)

@@ -24,6 +24,9 @@ from torch_geometric_dsom.sampler import best_by_relation
 from torch_geometric_dsom.trainer.config import DSoMConfig
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
+KINDS: dict[str, type[RuleScorer | RidgeScorer | FrequencyScorer]] = {
+    kind.name: kind for kind in (RuleScorer, RidgeScorer, FrequencyScorer)
+}
 
 
 def guide_weights(config: DSoMConfig) -> dict[str, float]:
@@ -47,10 +50,10 @@ def guided(scorer: TailScorer, data: Data, weights: Mapping[str, float]) -> Tail
         data (Data): A graph in the data contract.
         weights (dict[str, float]): Weight of each guide, see :func:`guide_weights`; none is made of those of 0.
     """
-    for kind in (RuleScorer, RidgeScorer, FrequencyScorer):
-        if weights[kind.name] > 0:
-            guide = kind.from_data(data).to(device_of(scorer))
-            scorer = _listen(scorer, guide.solve() if isinstance(guide, RidgeScorer) else guide, weights[kind.name])
+    for name in KINDS:
+        if weights[name] > 0:
+            guide = make_guide(name, data).to(device_of(scorer))
+            scorer = _listen(scorer, guide.solve() if isinstance(guide, RidgeScorer) else guide, weights[name])
     return scorer
 
 
@@ -60,6 +63,7 @@ def fit_guides(
     weights: Sequence[float] = WEIGHTS,
     kinds: Sequence[str] = (),
     shrinkage: float = math.inf,
+    guides: Sequence[str] = tuple(KINDS),
 ) -> EmbeddingScorer | GuidedScorer:
     r"""A trained scorer, asked together with rules, resembling entities and counts: another model, trained no further.
 
@@ -83,13 +87,15 @@ def fit_guides(
         kinds (list[str]): Which modalities the resembling entities are told by as well. (default: :obj:`()`)
         shrinkage (float): The facts :math:`s`, a positive number such as 20; with ``math.inf`` all relations have the
             same weight. (default: :obj:`math.inf`)
+        guides (list[str]): Which of ``"rules"``, ``"ridge"`` and ``"frequency"`` are tried, in this order; the second
+            takes :math:`4 N^2` bytes. (default: all)
 
     Returns:
         GuidedScorer: The scorer with its guides; as plain tables where validation prefers none.
 
     Raises:
-        ConfigError: If no weight is given, or one is negative, or the shrinkage is not positive, or the graph lacks a
-            modality.
+        ConfigError: If no weight is given, or one is negative, or the shrinkage is not positive, or a guide is
+            unknown, or the graph lacks a modality.
         DataError: If there are several weights and no validation facts.
 
     Example:
@@ -104,8 +110,30 @@ def fit_guides(
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
     if not shrinkage > 0:
         raise ConfigError(f"shrinkage: expected a positive number, got {shrinkage}")
-    guides = [RuleScorer.from_data(data), RidgeScorer.from_data(data, kinds=kinds), FrequencyScorer.from_data(data)]
-    return listen(scorer.freeze(), guides, data, weights, shrinkage)
+    unknown = [name for name in guides if name not in KINDS]
+    if unknown:
+        raise ConfigError(f"guides: expected some of {list(KINDS)}, got '{unknown[0]}'")
+    told = [make_guide(name, data, kinds) for name in guides]
+    return listen(scorer.freeze(), told, data, weights, shrinkage)
+
+
+def make_guide(name: str, data: Data, kinds: Sequence[str] | None = None) -> Guide:
+    """A guide of a graph by its name.
+
+    Args:
+        name (str): ``"rules"``, ``"ridge"`` or ``"frequency"``.
+        data (Data): A graph in the data contract.
+        kinds (list[str], optional): Which modalities the resembling entities are told by as well; all that the graph
+            has if :obj:`None`.
+
+    Example:
+        >>> from torch_geometric_dsom.datasets import FakeMMKG
+        >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
+        >>> make_guide("frequency", data)
+        FrequencyScorer(60, 2, pairs=163)
+    """
+    kind = KINDS[name]
+    return kind.from_data(data, kinds=kinds) if kind is RidgeScorer else kind.from_data(data)
 
 
 def listen(
