@@ -1,6 +1,10 @@
 import pytest
 import torch
+from hypothesis import settings
 from torch_geometric.data import Data
+
+settings.register_profile("any machine", deadline=None)  # a busy one may take its time
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

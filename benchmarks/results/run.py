@@ -35,11 +35,10 @@ from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, 
 from torch_geometric_dsom.nn import GuidedScorer, Scorer
 from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import WEIGHTS, guide_weights, guided, listen, make_guide
+from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, guide_weights, guided, listen, make_guide
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
-GUIDES = {"rules": "rule_weight", "ridge": "ridge_weight", "frequency": "frequency_weight"}
 # What a finished student is asked together with: guides, and whether each relation has weights of its own.
 ASKED = {
     "guided": (("rules", "ridge"), math.inf),
@@ -138,7 +137,7 @@ def train(
 
 def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
     """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
-    guides = {name: make_guide(name, data, kinds=()) for name in GUIDES}
+    guides = {name: make_guide(name, data, kinds=()) for name in OPTIONS}
     known, told = KnownAnswers.from_data(data, splits=("train", "val")), {}
     found: dict[tuple[tuple[str, ...], float], TailScorer] = {}
     for key, (names, shrinkage) in ASKED.items():
@@ -182,7 +181,7 @@ def teachers(
 ) -> dict[str, Any]:
     """The teachers of a seed, trained once for all variants; guides join them afterwards."""
     start, cpu = time.time(), time.process_time()
-    apart, work = merge(options, dict.fromkeys(GUIDES.values(), 0.0)), runs / f"teachers-seed{seed}"
+    apart, work = merge(options, dict.fromkeys(OPTIONS.values(), 0.0)), runs / f"teachers-seed{seed}"
     runs.mkdir(parents=True, exist_ok=True)
     with FileLock(runs / f"{work.name}.lock"):  # whoever wants them at the same time waits
         begun = teachers_begun(runs, seed, lines)

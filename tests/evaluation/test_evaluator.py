@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tables import Table
 from torch import nn
 from torch_geometric.data import Data
 
@@ -9,17 +10,6 @@ from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.nn import ComplEx
 
 N, R = 30, 3
-
-
-class Table:
-    """Scores that are looked up."""
-
-    def __init__(self, scores):
-        self.scores, self.asked = scores, []
-
-    def score_tails(self, head, rel, candidates=None):
-        self.asked += list(zip(head.tolist(), rel.tolist(), strict=True))
-        return self.scores[head, rel]
 
 
 def random_graph(seed=0, sizes=(120, 40, 60)):

@@ -2,6 +2,7 @@ import importlib
 
 import pytest
 import torch
+from tables import Table
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import KnownAnswers
@@ -11,17 +12,6 @@ from torch_geometric_dsom.evaluation import evaluate, weighted_ranks
 module = importlib.import_module("torch_geometric_dsom.evaluation.weighted_ranks")  # not the function of its name
 N, R = 12, 2
 WEIGHTS = [0.0, 0.5, 3.0]
-
-
-class Table:
-    """Scores that are looked up."""
-
-    def __init__(self, scores):
-        self.scores, self.asked = scores, []
-
-    def score_tails(self, head, rel, candidates=None):
-        self.asked += list(zip(head.tolist(), rel.tolist(), strict=True))
-        return self.scores[head, rel]
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn import (
+    GUIDES,
     ComplEx,
-    FrequencyScorer,
     Guide,
     GuidedScorer,
     RidgeScorer,
@@ -39,7 +39,7 @@ def test_scores_are_the_weighted_sum(guided):
 def test_each_relation_may_have_a_weight_of_its_own(guided):
     weights = [0.0, 1.0, 2.5, 0.5]
     head, rel = torch.arange(6).repeat_interleave(4), torch.arange(4).repeat(6)
-    for guide in (guided.guide, RidgeScorer.from_data(DATA), FrequencyScorer.from_data(DATA)):
+    for guide in (guided.guide, *(GUIDES[name].from_data(DATA) for name in ("ridge", "frequency"))):
         evidence = guide.score_tails(head, rel)
         assert all(evidence[rel == r].any() for r in range(4))
         both = GuidedScorer(guided.scorer, guide, weights)

@@ -55,13 +55,15 @@ def weighted_ranks(
     size = min(max(1, SCORE_BYTES // (4 * known.num_entities)), len(triples))
     ask, tell = (ScoreBuffer(one, known.num_entities, size) for one in (scorer, guide))
     ranks = torch.zeros(len(weights), 2 * len(triples), dtype=torch.float64)
+    sums: Tensor | None = None
     head, relation, target = with_inverses(triples, known.num_relations).unbind(dim=-1)
     with evaluation_mode(scorer), evaluation_mode(guide), torch.inference_mode():
         for batch in fact_batches(head, relation, target, known, size):
             scores, evidence = ask(batch.head, batch.relation), tell(batch.head, batch.relation)
-            at, sum_ = batch.to(scores.device), torch.empty_like(scores)
+            at = batch.to(scores.device)
+            sums = torch.empty_like(scores) if sums is None else sums  # the first batch is the largest
             for found, weight in zip(ranks, weights, strict=True):
-                torch.add(scores, evidence, alpha=weight, out=sum_)
+                sum_ = torch.add(scores, evidence, alpha=weight, out=sums[: len(scores)])
                 of = filtered_ranks(sum_, at.target, at.known, at.row, in_place=True)
                 found[batch.fact.cpu()] = of.realistic.cpu()
     return ranks

@@ -18,7 +18,14 @@ from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
 from torch_geometric_dsom.nn.precision import fast_matmul, narrow_dtype, plain_matmul, product
 from torch_geometric_dsom.nn.product_of_experts import is_mean_of, product_of_experts
-from torch_geometric_dsom.nn.registry import INTERACTIONS, SCORERS, make_guided_scorer, make_interaction, make_scorer
+from torch_geometric_dsom.nn.registry import (
+    GUIDES,
+    INTERACTIONS,
+    SCORERS,
+    make_guided_scorer,
+    make_interaction,
+    make_scorer,
+)
 from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.rule_scorer import Rule, RuleScorer
@@ -30,6 +37,7 @@ from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
 from torch_geometric_dsom.nn.workspace import Workspace, piece_rows, rows_within
 
 __all__ = [
+    "GUIDES",
     "INTERACTIONS",
     "SCORERS",
     "ComplEx",

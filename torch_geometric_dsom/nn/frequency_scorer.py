@@ -23,8 +23,7 @@ class FrequencyScorer(Guide):
     .. math::
         e(h, r, t) = \log \bigl(1 + n(r, t)\bigr) - \delta \log \bigl(1 + n(t)\bigr)
 
-    It does not depend on the head: a prior, which counts most where little is known of that. Vectors under a penalty
-    tell it too weakly, above all for entities without training facts.
+    It does not depend on the head: a prior.
 
     Args:
         num_entities (int): Number of entities :math:`N`.
@@ -88,13 +87,14 @@ class FrequencyScorer(Guide):
         self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
+        relations, which = rel.unique(return_inverse=True)  # a relation is told once, however many queries have it
         total = self.total if candidates is None else self.total[candidates]
-        anywhere = total.float().log1p().mul_(-self.discount).to(scores.dtype)
-        scores += weight.to(scores.dtype)[:, None] * anywhere if isinstance(weight, Tensor) else weight * anywhere
-        first = self.start[rel]
-        row, place = expand_rows(first, self.start[rel + 1] - first)
+        told = total.float().log1p().mul_(-self.discount).repeat(relations.numel(), 1)
+        first = self.start[relations]
+        row, place = expand_rows(first, self.start[relations + 1] - first)
         here = self.count[place].float().log1p()
-        return self._add_pairs(scores, row, self.answer[place].long(), here, candidates, weight)
+        self._add_pairs(told, row, self.answer[place].long(), here, candidates, 1.0)
+        return self._add_rows(scores, told[which], weight)
 
     def config(self) -> dict[str, Any]:
         """The arguments, plain values."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 Weight: TypeAlias = float | Tensor  # of the evidence, one for all queries or one for each
 
@@ -14,7 +15,7 @@ Weight: TypeAlias = float | Tensor  # of the evidence, one for all queries or on
 class Guide(nn.Module, ABC):
     """Evidence for answers, of a scorer without parameters to train.
 
-    Subclasses have a ``name``, the sizes of their graph, and give :meth:`add_to` and :meth:`config`.
+    Subclasses have a ``name``, the sizes of their graph, and give :meth:`from_data`, :meth:`add_to` and :meth:`config`.
 
     Example:
         >>> from torch_geometric_dsom.nn import Guide, RuleScorer
@@ -59,6 +60,22 @@ class Guide(nn.Module, ABC):
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """The arguments, plain values."""
+
+    @classmethod
+    @abstractmethod
+    def from_data(cls, data: Data) -> Guide:
+        """What the training facts of a graph tell.
+
+        Args:
+            data (Data): A graph in the data contract.
+        """
+
+    @staticmethod
+    def _add_rows(scores: Tensor, rows: Tensor, weight: Weight) -> Tensor:
+        """Adds evidence for all that is scored, ``[B, N]`` or ``[B, C]``."""
+        if isinstance(weight, Tensor):
+            return scores.addcmul_(rows.to(scores.dtype), weight[:, None].to(scores.dtype))
+        return scores.add_(rows.to(scores.dtype), alpha=weight)
 
     def _add_pairs(
         self, scores: Tensor, row: Tensor, entity: Tensor, value: Tensor, candidates: Tensor | None, weight: Weight

@@ -33,7 +33,7 @@ INTERACTIONS: dict[str, type[Interaction]] = {
     for cls in (ComplExInteraction, DistMultInteraction, TransEInteraction, RotatEInteraction, TuckERInteraction)
 }
 
-GUIDES: dict[str, Callable[..., Guide]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer, FrequencyScorer)}
+GUIDES: dict[str, type[Guide]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer, FrequencyScorer)}
 
 
 def make_interaction(config: Mapping[str, Any] | str, rank: int | None = None) -> Interaction:

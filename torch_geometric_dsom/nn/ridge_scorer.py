@@ -144,11 +144,7 @@ class RidgeScorer(Guide):
         """See :meth:`Guide.add_to`."""
         for fitted in self._beliefs(head, rel):
             some = fitted if candidates is None else fitted[:, candidates]
-            some = some.clamp_(min=0).div_(self.floor).log1p_().to(scores.dtype)
-            if isinstance(weight, Tensor):
-                scores.addcmul_(some, weight[:, None].to(scores.dtype))
-            else:
-                scores.add_(some, alpha=weight)
+            self._add_rows(scores, some.clamp_(min=0).div_(self.floor).log1p_(), weight)
         return scores
 
     def _beliefs(self, head: Tensor, rel: Tensor) -> tuple[Tensor, Tensor]:

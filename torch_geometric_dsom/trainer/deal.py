@@ -11,6 +11,7 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
 from torch_geometric_dsom.nn import EmbeddingScorer, ModalityTeacher, Scorer, ShardedScorer, product_of_experts
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.guides import OPTIONS
 from torch_geometric_dsom.trainer.team import SOLO, Team
 
 DISTRIBUTED = ("auto", "none", "data", "entity")
@@ -57,7 +58,7 @@ def obstacle(config: DSoMConfig, loss: nn.Module, models: Iterable[object]) -> s
         return "neighbors='topk'"
     if config.reward not in ("rank", "margin"):
         return f"reward='{config.reward}'"
-    for name in ("rule_weight", "ridge_weight", "frequency_weight"):
+    for name in OPTIONS.values():
         if getattr(config, name) > 0:
             return f"{name} above 0"
     if config.selection == "best_per_relation":

@@ -11,22 +11,12 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, device_of, weighted_ranks
-from torch_geometric_dsom.nn import (
-    EmbeddingScorer,
-    FrequencyScorer,
-    Guide,
-    GuidedScorer,
-    RidgeScorer,
-    RuleScorer,
-    Scorer,
-)
+from torch_geometric_dsom.nn import GUIDES, EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, Scorer
 from torch_geometric_dsom.sampler import best_by_relation
 from torch_geometric_dsom.trainer.config import DSoMConfig
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
-KINDS: dict[str, type[RuleScorer | RidgeScorer | FrequencyScorer]] = {
-    kind.name: kind for kind in (RuleScorer, RidgeScorer, FrequencyScorer)
-}
+OPTIONS = {"rules": "rule_weight", "ridge": "ridge_weight", "frequency": "frequency_weight"}  # of the fused teacher
 
 
 def guide_weights(config: DSoMConfig) -> dict[str, float]:
@@ -39,7 +29,7 @@ def guide_weights(config: DSoMConfig) -> dict[str, float]:
         >>> guide_weights(DSoMConfig(ridge_weight=2.0))
         {'rules': 0.0, 'ridge': 2.0, 'frequency': 0.0}
     """
-    return {"rules": config.rule_weight, "ridge": config.ridge_weight, "frequency": config.frequency_weight}
+    return {name: getattr(config, option) for name, option in OPTIONS.items()}
 
 
 def guided(scorer: TailScorer, data: Data, weights: Mapping[str, float]) -> TailScorer:
@@ -50,10 +40,10 @@ def guided(scorer: TailScorer, data: Data, weights: Mapping[str, float]) -> Tail
         data (Data): A graph in the data contract.
         weights (dict[str, float]): Weight of each guide, see :func:`guide_weights`; none is made of those of 0.
     """
-    for name in KINDS:
-        if weights[name] > 0:
+    for name, weight in weights.items():
+        if weight > 0:
             guide = make_guide(name, data).to(device_of(scorer))
-            scorer = _listen(scorer, guide.solve() if isinstance(guide, RidgeScorer) else guide, weights[name])
+            scorer = _listen(scorer, guide.solve() if isinstance(guide, RidgeScorer) else guide, weight)
     return scorer
 
 
@@ -63,11 +53,11 @@ def fit_guides(
     weights: Sequence[float] = WEIGHTS,
     kinds: Sequence[str] = (),
     shrinkage: float = math.inf,
-    guides: Sequence[str] = tuple(KINDS),
+    guides: Sequence[str] = tuple(OPTIONS),
 ) -> EmbeddingScorer | GuidedScorer:
     r"""A trained scorer, asked together with rules, resembling entities and counts: another model, trained no further.
 
-    Weights are tried one guide after the other, :class:`~torch_geometric_dsom.nn.RuleScorer` first, then
+    Weights are tried one guide after the other, by default :class:`~torch_geometric_dsom.nn.RuleScorer` first, then
     :class:`~torch_geometric_dsom.nn.RidgeScorer` and :class:`~torch_geometric_dsom.nn.FrequencyScorer`: the one with
     which validation facts :math:`V` are ranked best, or, with a finite shrinkage, for each relation and direction
     :math:`r` the one that ranks its own, :math:`V_r`, best. Few facts tell little, so that the mean over all counts as
@@ -87,15 +77,15 @@ def fit_guides(
         kinds (list[str]): Which modalities the resembling entities are told by as well. (default: :obj:`()`)
         shrinkage (float): The facts :math:`s`, a positive number such as 20; with ``math.inf`` all relations have the
             same weight. (default: :obj:`math.inf`)
-        guides (list[str]): Which of ``"rules"``, ``"ridge"`` and ``"frequency"`` are tried, in this order; the second
-            takes :math:`4 N^2` bytes. (default: all)
+        guides (list[str]): Which of ``"rules"``, ``"ridge"`` and ``"frequency"`` are tried, each once, in the order
+            given; the second takes :math:`4 N^2` bytes. (default: all, in this order)
 
     Returns:
         GuidedScorer: The scorer with its guides; as plain tables where validation prefers none.
 
     Raises:
         ConfigError: If no weight is given, or one is negative, or the shrinkage is not positive, or a guide is
-            unknown, or the graph lacks a modality.
+            unknown or there twice, or the graph lacks a modality.
         DataError: If there are several weights and no validation facts.
 
     Example:
@@ -110,9 +100,8 @@ def fit_guides(
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
     if not shrinkage > 0:
         raise ConfigError(f"shrinkage: expected a positive number, got {shrinkage}")
-    unknown = [name for name in guides if name not in KINDS]
-    if unknown:
-        raise ConfigError(f"guides: expected some of {list(KINDS)}, got '{unknown[0]}'")
+    if not set(guides) <= set(OPTIONS) or len(set(guides)) < len(guides):
+        raise ConfigError(f"guides: expected some of {list(OPTIONS)}, each once, got {list(guides)}")
     told = [make_guide(name, data, kinds) for name in guides]
     return listen(scorer.freeze(), told, data, weights, shrinkage)
 
@@ -132,8 +121,7 @@ def make_guide(name: str, data: Data, kinds: Sequence[str] | None = None) -> Gui
         >>> make_guide("frequency", data)
         FrequencyScorer(60, 2, pairs=163)
     """
-    kind = KINDS[name]
-    return kind.from_data(data, kinds=kinds) if kind is RidgeScorer else kind.from_data(data)
+    return RidgeScorer.from_data(data, kinds=kinds) if name == RidgeScorer.name else GUIDES[name].from_data(data)
 
 
 def listen(
