@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", help="only these")
     parser.add_argument("--lines", type=Path, help="where to write instead of beside the study")
     parser.add_argument("--checkpoint-every", type=int, default=1, help="epochs between two checkpoints")
+    parser.add_argument("--keep", action="store_true", help="the folders of finished runs, with their models")
     args = parser.parse_args()
     study = json.loads(args.study.read_text(encoding="utf-8"))
     study["checkpoint_every"] = args.checkpoint_every
@@ -66,10 +67,10 @@ def main() -> None:
     for seed in args.seeds or study["seeds"]:
         for name in args.variants or study["variants"]:
             if seed in study.get("only_seeds", {}).get(name, [seed]) and (name, seed) not in done(lines):
-                run(study, data, name, seed, args.runs / args.study.stem, lines)
+                run(study, data, name, seed, args.runs / args.study.stem, lines, args.keep)
 
 
-def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
+def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path, keep: bool = False) -> None:
     """One variant with one seed."""
     start, cpu = time.time(), time.process_time()
     work = runs / f"{name}-seed{seed}"
@@ -102,7 +103,8 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     if name == "dsom":
         record["config"] = trainer.config.to_dict()
     append(lines, record)
-    shutil.rmtree(work, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(work, ignore_errors=True)
     print(f"{lines.stem} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
 
 
