@@ -127,3 +127,22 @@ def expand_rows(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     row = torch.repeat_interleave(torch.arange(start.numel(), device=start.device), count)
     first = count.cumsum(0) - count
     return row, torch.arange(row.numel(), device=start.device) - first[row] + start[row]
+
+
+def sum_rows(table: Tensor, index: Tensor, count: Tensor) -> Tensor:
+    """Sums of rows of a table, a run of the index for each, ``[N, D]``, ``[M]`` and ``[B]`` to ``[B, D]``.
+
+    Args:
+        table (Tensor): The rows, ``[N, D]``.
+        index (Tensor): Numbers of rows, ``[M]``, int64.
+        count (Tensor): Length of each run, ``[B]``, int64; they sum up to :math:`M`.
+
+    Example:
+        >>> import torch
+        >>> sum_rows(torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([0, 2, 1]), torch.tensor([2, 0, 1]))
+        tensor([[5.],
+                [0.],
+                [2.]])
+    """
+    offsets = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    return torch.nn.functional.embedding_bag(index, table, offsets, mode="sum", include_last_offset=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data.groups import expand_rows
+from torch_geometric_dsom.data.groups import expand_rows, sum_rows
 from torch_geometric_dsom.data.modalities import modalities
 from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError
@@ -264,12 +264,6 @@ class RidgeScorer(Guide):
         """What is shown of it."""
         kinds = f", modalities={list(self.feature_dims)}" if self.feature_dims else ""
         return f"{self.num_entities}, {self.num_relations}, facts={self.key.numel() // 2}{kinds}"
-
-
-def sum_rows(table: Tensor, index: Tensor, count: Tensor) -> Tensor:
-    """Sums of rows of a table, a run of the index for each, ``[N, D]``, ``[M]`` and ``[B]`` to ``[B, D]``."""
-    offsets = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    return nn.functional.embedding_bag(index, table, offsets, mode="sum", include_last_offset=True)
 
 
 def _buffer(name: str) -> str:
