@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torch_geometric_dsom.data import CSR, GroupRows, expand_rows
+from torch_geometric_dsom.data import CSR, GroupRows, expand_rows, sum_rows
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=30), st.lists(st.integers(0, 8), max_size=12))
@@ -29,6 +29,12 @@ def test_expand_rows_with_empty_slices():
     row, position = expand_rows(torch.tensor([4, 0, 9]), torch.tensor([1, 0, 2]))
     assert row.tolist() == [0, 2, 2]
     assert position.tolist() == [4, 9, 10]
+
+
+def test_sums_of_runs_of_rows():
+    table = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
+    sums = sum_rows(table, torch.tensor([2, 2, 0, 1]), torch.tensor([3, 0, 1]))
+    assert sums.tolist() == [[9.0, 90.0], [0.0, 0.0], [2.0, 20.0]]
 
 
 def test_group_rows_as_a_mask():

@@ -154,9 +154,9 @@ def test_frequencies_count_their_pairs(small_graph):
     counted = estimate_memory(small_graph, DSoMConfig(frequency_weight=1.0))
     more = counted.phases["student"]["models"] - plain.phases["student"]["models"]
     scorer = FrequencyScorer.from_data(small_graph)
-    held = 4 * (scorer.answer.numel() + scorer.count.numel() + scorer.total.numel())
-    facts = small_graph.edge_index.size(1)
-    assert held <= more == 4 * (2 * 2 * facts + 60)  # some facts have the same relation and answer
+    held = sum(part.numel() * part.element_size() for part in scorer.state_dict().values())
+    fewer = 2 * small_graph.edge_index.size(1) - scorer.count.numel()  # facts with the same relation and answer
+    assert more == held + (8 + 4) * fewer
     bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(frequency_weight=1.0)).phases
 

@@ -1,6 +1,6 @@
 """The data contract, its checks, and the look-ups built from facts."""
 
-from torch_geometric_dsom.data.groups import CSR, GroupRows, expand_rows
+from torch_geometric_dsom.data.groups import CSR, GroupRows, expand_rows, sum_rows
 from torch_geometric_dsom.data.hetero import from_hetero, to_hetero
 from torch_geometric_dsom.data.impute import ImputeModality
 from torch_geometric_dsom.data.known_answers import KnownAnswers
@@ -29,6 +29,7 @@ __all__ = [
     "map_features",
     "modalities",
     "split_triples",
+    "sum_rows",
     "to_hetero",
     "validate",
     "with_inverses",

@@ -16,8 +16,9 @@ from torch_geometric_dsom.nn.guide import Guide, Weight
 COUNTS = (1, *(1 + (1 << power) for power in range(11)))  # borders: 0, 1, 2, up to 4, up to 8 and so on are told apart
 EXPECTATIONS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8)
 LEVELS, BINS = len(COUNTS) + 1, len(EXPECTATIONS) + 1
+CLASSES = LEVELS * BINS
 PRIOR = 2.0  # the facts that all relations together count as, in what is known of one relation's counts
-CHUNK = 1 << 24  # evidence that is made at once while counting
+CHUNK = 1 << 22  # entities times relations that are looked at at once while counting
 
 
 class FrequencyScorer(Guide):
@@ -85,7 +86,7 @@ class FrequencyScorer(Guide):
         self.register_buffer("relation", torch.zeros(num_pairs, dtype=torch.long))
         self.register_buffer("count", torch.zeros(num_pairs, dtype=torch.int32))
         self.register_buffer("weight", torch.zeros(2 * num_relations, 2 * num_relations))
-        self.register_buffer("value", torch.zeros(2 * num_relations, BINS * LEVELS))
+        self.register_buffer("value", torch.zeros(2 * num_relations, CLASSES))
         self.register_buffer("counts", torch.tensor(COUNTS, dtype=torch.int32), persistent=False)
         self.register_buffer("expectations", torch.tensor(EXPECTATIONS), persistent=False)
 
@@ -105,11 +106,11 @@ class FrequencyScorer(Guide):
         facts = with_inverses(split_triples(data, "train").cpu(), relations).unique(dim=0)
         pair, count = (facts[:, 2] * 2 * relations + facts[:, 1]).unique(return_counts=True)
         scorer = cls(entities, relations, pair.numel(), penalty, shrinkage)
-        tail = pair // (2 * relations)
+        tail = pair // (2 * relations)  # of each pair
         scorer.start[1:] = torch.bincount(tail, minlength=entities).cumsum(0)
         scorer.relation.copy_(pair % (2 * relations))
         scorer.count.copy_(count)
-        scorer.weight.copy_(scorer._regression())
+        scorer.weight.copy_(scorer._regression(tail))
         scorer.value.copy_(scorer._evidence(tail))
         return scorer
 
@@ -122,53 +123,61 @@ class FrequencyScorer(Guide):
         told = self.value[relations].gather(1, self._classes(relations, candidates))
         return self._add_rows(scores, told[which], weight)
 
-    def expected(self, relations: Tensor) -> Tensor:
-        """How far the other relations that entities answer let expect some, ``[U]`` to ``[U, N]``.
+    def expected(self, relations: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """How far the other relations that entities answer let expect some, ``[U]`` to ``[U, N]`` or ``[U, C]``.
 
         Args:
             relations (Tensor): In :math:`[0, 2R)`, ``[U]``, int64.
+            candidates (Tensor, optional): See :meth:`Guide.score_tails`.
         """
-        return sum_rows(self.weight[:, relations], self.relation, self.start.diff()).T
+        _, place, many = self._pairs(candidates)
+        return sum_rows(self.weight[:, relations], self.relation[place], many).T.contiguous()
 
-    def _classes(self, relations: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """The class of entities for relations that differ, ``[U]`` to ``[U, N]`` or ``[U, C]``."""
+    def _pairs(self, candidates: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Entity and number of each pair of some entities, and how many pairs each has."""
         first, many = self.start[:-1], self.start.diff()
         if candidates is not None:
             first, many = first[candidates], many[candidates]
-        row, place = expand_rows(first, many)
-        answered = self.relation[place]
-        expected = sum_rows(self.weight[:, relations], answered, many).T.contiguous()
-        found = torch.bucketize(expected, self.expectations).mul_(LEVELS)
-        slot = answered.new_full((2 * self.num_relations,), -1)
+        return *expand_rows(first, many), many
+
+    def _classes(self, relations: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """The class of entities for relations that differ, ``[U]`` to ``[U, N]`` or ``[U, C]``."""
+        found = torch.bucketize(self.expected(relations, candidates), self.expectations).mul_(LEVELS)
+        slot = relations.new_full((2 * self.num_relations,), -1)
         slot[relations] = torch.arange(relations.numel(), device=slot.device)
-        there = slot[answered] >= 0
-        found[slot[answered[there]], row[there]] += self._level(self.count[place[there]])
+        row, place, _ = self._pairs(candidates)
+        asked = slot[self.relation[place]]
+        there = asked >= 0
+        found[asked[there], row[there]] += self._level(self.count[place[there]])
         return found
 
     def _level(self, count: Tensor) -> Tensor:
         return torch.bucketize(count, self.counts, right=True)
 
-    def _regression(self) -> Tensor:
+    def _regression(self, tail: Tensor) -> Tensor:
         """The weights of relations for each other, from which of them the same entity answers."""
         relations = 2 * self.num_relations
-        many = self.start.diff()
-        own, place = expand_rows(self.start[:-1].repeat_interleave(many), many.repeat_interleave(many))
-        both = self.relation[own] * relations + self.relation[place]
-        gram = torch.bincount(both, minlength=relations**2).view(relations, relations).double()
-        inverse = torch.linalg.inv(gram + self.penalty * torch.eye(relations, dtype=torch.double))
+        gram = torch.zeros(relations**2, dtype=torch.long)
+        for some in torch.arange(tail.numel()).split(max(1, CHUNK // max(1, relations))):
+            first = self.start[tail[some]]
+            row, place = expand_rows(first, self.start[tail[some] + 1] - first)
+            both = self.relation[some][row] * relations + self.relation[place]
+            gram += torch.bincount(both, minlength=relations**2)
+        penalty = self.penalty * torch.eye(relations, dtype=torch.double)
+        inverse = torch.linalg.inv(gram.view(relations, relations) + penalty)
         weight: Tensor = (-inverse / inverse.diagonal()).fill_diagonal_(0.0)
         return weight.float()
 
     def _evidence(self, tail: Tensor) -> Tensor:
-        """The evidence of each relation and class; ``tail`` is the entity of each pair."""
-        classes, relations = BINS * LEVELS, 2 * self.num_relations
-        size, mass = torch.zeros(relations, classes), torch.zeros(relations, classes)
+        """The evidence of each relation and class."""
+        relations = 2 * self.num_relations
+        size, mass = torch.zeros(relations, CLASSES), torch.zeros(relations, CLASSES)
         lower = self._level(self.count) - self._level(self.count - 1)  # levels, were one of the facts missing
         for some in torch.arange(relations).split(max(1, CHUNK // max(1, self.num_entities))):
             found = self._classes(some)
             first = int(some[0])
-            place = torch.arange(some.numel())[:, None] * classes + found
-            size[some] = torch.bincount(place.flatten(), minlength=some.numel() * classes).view(-1, classes).float()
+            place = torch.arange(some.numel())[:, None] * CLASSES + found
+            size[some] = torch.bincount(place.flatten(), minlength=some.numel() * CLASSES).view(-1, CLASSES).float()
             pair = ((self.relation >= first) & (self.relation < first + some.numel())).nonzero().flatten()
             seen = found[self.relation[pair] - first, tail[pair]] - lower[pair]
             mass.index_put_((self.relation[pair], seen), self.count[pair].float(), accumulate=True)

@@ -14,13 +14,14 @@ from torch_geometric_dsom.data.path_index import CHUNK
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
+from torch_geometric_dsom.nn.frequency_scorer import CLASSES
 from torch_geometric_dsom.nn.ridge_scorer import HUBS
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
 from torch_geometric_dsom.trainer.fit_config import FitConfig, product_dtype
 
-FLOAT = 4
+FLOAT, LONG = 4, 8
 PATH = 8  # bytes of a path that rules hold for
 MINING = 96  # bytes for each path that is looked at together
 PARTS = ("teachers", "student", "baseline")
@@ -144,8 +145,7 @@ def estimate_memory(
     rules = PATH * PathIndex(data).num_paths if experts and config.rule_weight > 0 else 0
     size = int(data.num_nodes) if experts and config.ridge_weight > 0 else 0
     ridge, sums = FLOAT * size * size, FLOAT * size * (size // HUBS)  # the inverse; its sums for what has most answers
-    asked = 2 * int(data.edge_index.size(1)) if experts and config.frequency_weight > 0 else 0
-    counts = FLOAT * (2 * asked + int(data.num_nodes)) if asked else 0  # a pair a fact at most
+    counts = _counts(data) if experts and config.frequency_weight > 0 else 0
     phases: dict[str, dict[str, int]] = {}
     kept = tables = 0
     for prefix in runs if experts else []:
@@ -209,6 +209,13 @@ def _projected(data: Data, config: DSoMConfig, name: str, seen: list[str]) -> _S
         activations += FLOAT * rows * (4 * hidden + 2 * dim)
     parameters += whole.parameters - whole.table
     return replace(whole, parameters=parameters, features=features, activations=activations)
+
+
+def _counts(data: Data) -> int:
+    """What frequencies take, a pair of relation and answer for each fact and direction at most."""
+    relations = 2 * int(data.num_relations)
+    pairs, tables = (LONG + FLOAT) * 2 * int(data.edge_index.size(1)), FLOAT * relations * (relations + CLASSES)
+    return pairs + LONG * (int(data.num_nodes) + 1) + tables
 
 
 def _fit(part: _Sizes, data: Data, fit: FitConfig, slabs: int, checkpoints: bool) -> dict[str, int]:
