@@ -66,8 +66,8 @@ def summary() -> str:
         "Filtered test MRR x 100 of students that see structure alone. p: paired bootstrap over queries, the "
         "largest of the seeds', and that of each query's mean over the seeds. Aims: those set before the study; a miss "
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
-        "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both (*dsom_counts*, "
-        "*dsom_counts_half*); query entities left out of soft labels (*dsom_mask_self*).",
+        "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both "
+        "(*dsom_counts*, *dsom_counts_half*); query entities left out of soft labels (*dsom_mask_self*).",
         "",
         *against_aims((name, "ce_only") for name in STUDENTS),
         "",
@@ -228,8 +228,8 @@ def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
             study,
             runs,
             "counted",
-            "With frequencies, how often an entity answers a relation and which others it answers, as a third guide, one "
-            "weight each; *two* is the table with rules and resembling entities alone:",
+            "With frequencies, how often an entity answers a relation and which others it answers, as a third guide, "
+            "one weight each; *two* is the table with rules and resembling entities alone:",
             ("two", "guided"),
         ),
         *asked_with(
