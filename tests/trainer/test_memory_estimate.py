@@ -157,6 +157,7 @@ def test_frequencies_count_their_pairs(small_graph):
     held = sum(part.numel() * part.element_size() for part in scorer.state_dict().values())
     fewer = 2 * small_graph.edge_index.size(1) - scorer.count.numel()  # facts with the same relation and answer
     assert more == held + (8 + 4) * fewer
+    assert counted.phases["teacher/fused"]["frequencies"] == more + 4 * 8 * 6**2  # double matrices over relations
     bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(frequency_weight=1.0)).phases
 

@@ -29,6 +29,7 @@ LOWER = {  # which option makes a part smaller
     "models": "rank",
     "rules": "the number of facts, or set rule_weight=0",
     "ridge": "the number of entities, or set ridge_weight=0",
+    "frequencies": "the number of relations, or set frequency_weight=0",
     "features": "teacher_hidden, or take narrower features",
     "training": "rank",
     "workspace": "workspace_bytes or batch_size of student_fit and teacher_fit",
@@ -159,7 +160,9 @@ def estimate_memory(
         if len(experts) > 1 or rules or ridge or counts:
             # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
-            guides = {"rules": mining, "ridge": 2 * ridge + sums}  # a matrix and its factor at once
+            counting = counts + 4 * LONG * (2 * int(data.num_relations)) ** 2 if counts else 0
+            # A matrix and its factor at once; what relations have in common, with the penalty, inverted, and weights.
+            guides = {"rules": mining, "ridge": 2 * ridge + sums, "frequencies": counting}
             phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
             frozen, copied = 2 * frozen + rules + ridge + sums + counts, 2 * copied
         kept, tables = kept + frozen, tables + copied

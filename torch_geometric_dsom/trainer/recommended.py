@@ -27,6 +27,7 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "teacher_fit": {**_RANK_200["teacher_fit"], "epochs": 12},
         "rule_weight": 2.0,
         "ridge_weight": 2.0,
+        "frequency_weight": 0.25,
     },
     "DB15K": {
         **_RANK_200,
