@@ -35,8 +35,8 @@ class FrequencyScorer(Guide):
         e(h, r, t) = \log \left( N \cdot \frac{m_c(r) / n(r) + \kappa\, p_\ell(r)}{|c| + \kappa} \right), \qquad
         p_\ell(r) = \frac{m_\ell(r) + 2\, g_\ell}{(n(r) + 2)\, |\ell|}
 
-    with :math:`g_\ell` the share of :math:`\ell` in the facts of all relations, and in one more for each level. Who has a
-    birthplace is not born elsewhere too; who has none, but a club, is born somewhere. It does not depend on the head:
+    with :math:`g_\ell` the share of :math:`\ell` in the facts of all relations, and in one more for each level. Who has
+    a birthplace is not born elsewhere too; who has none, but a club, is born somewhere. It does not depend on the head:
     a prior.
 
     Args:
