@@ -32,7 +32,7 @@ from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, evaluate
-from torch_geometric_dsom.nn import GuidedScorer, Scorer
+from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, product_of_experts
 from torch_geometric_dsom.trainer import DSoMConfig, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
 from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, guide_weights, guided, listen, make_guide
@@ -67,7 +67,11 @@ def main() -> None:
     for seed in args.seeds or study["seeds"]:
         for name in args.variants or study["variants"]:
             if seed in study.get("only_seeds", {}).get(name, [seed]) and (name, seed) not in done(lines):
-                run(study, data, name, seed, args.runs / args.study.stem, lines, args.keep)
+                runs = args.runs / args.study.stem
+                if "side_by_side" in VARIANTS[name]:
+                    side_by_side(study, data, name, seed, runs, lines)
+                else:
+                    run(study, data, name, seed, runs, lines, args.keep)
 
 
 def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path, keep: bool = False) -> None:
@@ -78,24 +82,18 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     begun = work.exists() or (not VARIANTS[name].get("baseline") and teachers_begun(runs, seed, lines))
     trainer, phase = train(study, data, name, seed, runs, lines, work)
     model = trainer.student if phase == "student" else trainer.baseline
-    result = evaluate(model, data, split="test")
     record = {
         "variant": name,
         "seed": seed,
-        "test": result.to_dict(),
+        **measured(model, data),
         "val_mrr": trainer.results[phase].best_mrr,
         "epoch": trainer.results[phase].best_epoch,
         "epochs": len(trainer.results[phase].history),
         "last": trainer.results[phase].history[-1],
-        "ranks": [round(rank, 1) for rank in result.ranks.tolist()],
-        "by": {
-            by: {part.name: [part.result.mrr, part.result.count] for part in breakdown(result, data, by).buckets}
-            for by in BREAKDOWNS
-        },
         "seconds": None if begun else round(time.time() - start),
         "cpu_seconds": None if begun else round(time.process_time() - cpu),
         "rank": trainer.config.rank,
-        **(with_guides(model, data) if study.get("guided", True) else {}),
+        **(with_guides(model.freeze(), data) if study.get("guided", True) else {}),
         **environment(),
     }
     if phase == "student" and name == "dsom":
@@ -105,7 +103,48 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     append(lines, record)
     if not keep:
         shutil.rmtree(work, ignore_errors=True)
-    print(f"{lines.stem} {name} seed {seed}: val {record['val_mrr']:.4f} test {result.mrr:.4f}", flush=True)
+    say(lines, record)
+
+
+def side_by_side(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
+    """The models of all seeds of a variant as one, of a rank that is the sum of theirs; trained where none is kept."""
+    of, models = VARIANTS[name]["side_by_side"], []
+    for number in study["seeds"]:
+        trainer, phase = train(study, data, of, number, runs, lines, runs / f"{of}-seed{number}")
+        models.append(trainer.student if phase == "student" else trainer.baseline)
+    model = product_of_experts(models)
+    known = KnownAnswers.from_data(data, splits=("train", "val"))
+    record = {
+        "variant": name,
+        "seed": seed,
+        **measured(model, data),
+        "val_mrr": evaluate(model, data, split="val", known=known).mrr,
+        "seconds": None,
+        "cpu_seconds": None,
+        "rank": trainer.config.rank * len(models),
+        **(with_guides(model, data) if study.get("guided", True) else {}),
+        **environment(),
+    }
+    append(lines, record)
+    say(lines, record)
+
+
+def measured(model: TailScorer, data: Any) -> dict[str, Any]:
+    """What a model gives on test facts: metrics, ranks, and mean reciprocal ranks by what is asked."""
+    result = evaluate(model, data, split="test")
+    return {
+        "test": result.to_dict(),
+        "ranks": [round(rank, 1) for rank in result.ranks.tolist()],
+        "by": {
+            by: {part.name: [part.result.mrr, part.result.count] for part in breakdown(result, data, by).buckets}
+            for by in BREAKDOWNS
+        },
+    }
+
+
+def say(lines: Path, record: Mapping[str, Any]) -> None:
+    told = f"val {record['val_mrr']:.4f} test {record['test']['both']['mrr']:.4f}"
+    print(f"{lines.stem} {record['variant']} seed {record['seed']}: {told}", flush=True)
 
 
 def train(
@@ -137,7 +176,7 @@ def train(
         return trainer, "student"
 
 
-def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
+def with_guides(student: EmbeddingScorer, data: Any) -> dict[str, Any]:
     """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
     guides = {name: make_guide(name, data, kinds=()) for name in OPTIONS}
     known, told = KnownAnswers.from_data(data, splits=("train", "val")), {}
@@ -146,7 +185,7 @@ def with_guides(student: Scorer, data: Any) -> dict[str, Any]:
         # Guides are tried one after the other, so that what was found with fewer is where the next one begins.
         before = found.get((names[:-1], shrinkage))
         rest = [guides[name] for name in (names if before is None else names[-1:])]
-        asked = listen(student.freeze() if before is None else before, rest, data, WEIGHTS, shrinkage)
+        asked = listen(student if before is None else before, rest, data, WEIGHTS, shrinkage)
         found[names, shrinkage] = asked
         result = evaluate(asked, data, split="test")
         weights: dict[str, float | tuple[float, ...]] = dict.fromkeys(names, 0.0)
