@@ -47,7 +47,6 @@ def test_evidence_is_that_of_loops(facts, penalty, shrinkage):
     scorer = FrequencyScorer.from_data(graph(facts), penalty, shrinkage)
     count = answers(facts)
     expected = regressed((count > 0).double(), penalty)
-    torch.testing.assert_close(scorer.expected(torch.arange(4)).double(), expected, atol=1e-5, rtol=0)
     borders = torch.tensor(frequency_scorer.EXPECTATIONS, dtype=torch.double)
     assume(((expected[..., None] - borders).abs() > 1e-5).all())
     kind = [[sum(value > border for border in borders.tolist()) for value in row] for row in expected.tolist()]
@@ -77,10 +76,20 @@ def test_evidence_is_that_of_loops(facts, penalty, shrinkage):
 def test_levels_are_powers_of_two_and_counting_goes_in_chunks(monkeypatch):
     facts = [(head, 0, 39) for head in range(38)] + [(head, 1, 38) for head in range(9)] + [(1, 1, 37), (2, 1, 37)]
     whole = FrequencyScorer.from_data(graph(facts, nodes=40))
-    counts = torch.tensor([0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 1 << 20], dtype=torch.int32)
-    assert whole._level(counts).tolist() == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6, frequency_scorer.LEVELS - 1]
+    counts = torch.tensor([0, 1, 2, 3, 4, 5, 8, 9, 16, 17, 1 << 20])
+    assert frequency_scorer.level(counts).tolist() == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6, frequency_scorer.LEVELS - 1]
     monkeypatch.setattr(frequency_scorer, "CHUNK", 40)  # one relation after the other
-    assert torch.equal(FrequencyScorer.from_data(graph(facts, nodes=40)).value, whole.value)
+    parts = FrequencyScorer.from_data(graph(facts, nodes=40)).state_dict()
+    assert all(torch.equal(parts[name], part) for name, part in whole.state_dict().items())
+
+
+def test_weights_are_those_of_one_regression_after_the_other(monkeypatch):
+    torch.manual_seed(0)
+    shown = torch.rand(30, 5) < 0.4
+    expected = regressed(shown.T.double(), penalty=2.0)
+    monkeypatch.setattr(frequency_scorer, "CHUNK", 5)  # one pair after the other
+    weight = frequency_scorer.regression(shown.nonzero()[:, 1], shown.sum(dim=1), 5, penalty=2.0)
+    torch.testing.assert_close(weight.T.double() @ shown.T.double(), expected, atol=1e-5, rtol=0)
 
 
 def test_who_has_the_only_answer_is_passed_over_for_who_misses_it():
@@ -108,16 +117,15 @@ def test_evidence_is_added_to_scores_with_one_weight_or_one_for_each_query():
 
 def test_it_is_told_and_bad_arguments_are_named():
     scorer = FrequencyScorer.from_data(graph([(0, 0, 1), (0, 1, 1)] * 2), penalty=0.25)
-    assert repr(scorer) == "FrequencyScorer(6, 2, pairs=4)"
+    assert repr(scorer) == "FrequencyScorer(6, 2)"
     again = FrequencyScorer(**scorer.config())
-    assert (again.penalty, again.shrinkage) == (0.25, 4.0)
     again.load_state_dict(scorer.state_dict())
     head, rel = torch.tensor([0]), torch.tensor([1])
     assert torch.equal(again.score_tails(head, rel), scorer.score_tails(head, rel))
     for name in ("penalty", "shrinkage"):
         for number in (0.0, -1.5, math.nan):
             with pytest.raises(ConfigError, match=f"{name}: expected a positive number"):
-                FrequencyScorer(6, 2, **{name: number})
+                FrequencyScorer.from_data(graph([]), **{name: number})
 
 
 def test_only_training_facts_are_counted():

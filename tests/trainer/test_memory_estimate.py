@@ -149,15 +149,14 @@ def test_resembling_entities_count_their_inverse(small_graph):
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(ridge_weight=1.0)).phases
 
 
-def test_frequencies_count_their_pairs(small_graph):
+def test_frequencies_count_their_tables(small_graph):
     plain = estimate_memory(small_graph, DSoMConfig())
     counted = estimate_memory(small_graph, DSoMConfig(frequency_weight=1.0))
     more = counted.phases["student"]["models"] - plain.phases["student"]["models"]
     scorer = FrequencyScorer.from_data(small_graph)
-    held = sum(part.numel() * part.element_size() for part in scorer.state_dict().values())
-    fewer = 2 * small_graph.edge_index.size(1) - scorer.count.numel()  # facts with the same relation and answer
-    assert more == held + (8 + 4) * fewer
-    assert counted.phases["teacher/fused"]["frequencies"] == more + 4 * 8 * 6**2  # double matrices over relations
+    assert more == sum(part.numel() * part.element_size() for part in scorer.state_dict().values())
+    # Four matrices of doubles over relations, and what is counted at once.
+    assert counted.phases["teacher/fused"]["frequencies"] == more + 4 * 8 * 6**2 + 24 * 6 * 60
     bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(frequency_weight=1.0)).phases
 

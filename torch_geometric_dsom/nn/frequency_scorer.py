@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_i
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.guide import Guide, Weight
 
-COUNTS = (1, *(1 + (1 << power) for power in range(11)))  # borders: 0, 1, 2, up to 4, up to 8 and so on are told apart
+COUNTS = (1, *(1 + (1 << power) for power in range(11)))  # borders of what is told apart
 EXPECTATIONS = (0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8)
 LEVELS, BINS = len(COUNTS) + 1, len(EXPECTATIONS) + 1
 CLASSES = LEVELS * BINS
@@ -37,17 +38,11 @@ class FrequencyScorer(Guide):
 
     with :math:`g_\ell` the share of :math:`\ell` in the facts of all relations, and in one more for each level. Who has
     a birthplace is not born elsewhere too; who has none, but a club, is born somewhere. It does not depend on the head:
-    a prior.
+    a prior, which takes a byte for each entity, relation and direction.
 
     Args:
         num_entities (int): Number of entities :math:`N`.
         num_relations (int): Number of relations :math:`R`.
-        num_pairs (int): How many different pairs :math:`(r, t)` there are, inverse ones included.
-        penalty (float): Penalty of the regression. (default: :obj:`1.0`)
-        shrinkage (float): As how many entities of a class its level counts, :math:`\kappa`. (default: :obj:`4.0`)
-
-    Raises:
-        ConfigError: If an argument is out of range.
 
     Example:
         >>> import torch
@@ -62,34 +57,13 @@ class FrequencyScorer(Guide):
 
     name = "frequency"
 
-    def __init__(
-        self,
-        num_entities: int,
-        num_relations: int,
-        num_pairs: int = 0,
-        penalty: float = 1.0,
-        shrinkage: float = 4.0,
-    ) -> None:
+    def __init__(self, num_entities: int, num_relations: int) -> None:
         super().__init__()
-        for name, number in (("penalty", penalty), ("shrinkage", shrinkage)):
-            if not number > 0:
-                raise ConfigError(f"{name}: expected a positive number, got {number}")
         self.num_entities, self.num_relations = num_entities, num_relations
-        self.penalty, self.shrinkage = penalty, shrinkage
-        self.start: Tensor  # of the relations that each entity answers
-        self.relation: Tensor
-        self.count: Tensor
-        self.weight: Tensor  # of each relation for each other
-        self.value: Tensor  # the evidence, of each relation and class
-        self.counts: Tensor
-        self.expectations: Tensor
-        self.register_buffer("start", torch.zeros(num_entities + 1, dtype=torch.long))
-        self.register_buffer("relation", torch.zeros(num_pairs, dtype=torch.long))
-        self.register_buffer("count", torch.zeros(num_pairs, dtype=torch.int32))
-        self.register_buffer("weight", torch.zeros(2 * num_relations, 2 * num_relations))
+        self.kind: Tensor  # the class of each entity, for each relation
+        self.value: Tensor  # the evidence of each relation and class
+        self.register_buffer("kind", torch.zeros(2 * num_relations, num_entities, dtype=torch.uint8))
         self.register_buffer("value", torch.zeros(2 * num_relations, CLASSES))
-        self.register_buffer("counts", torch.tensor(COUNTS, dtype=torch.int32), persistent=False)
-        self.register_buffer("expectations", torch.tensor(EXPECTATIONS), persistent=False)
 
     @classmethod
     def from_data(cls, data: Data, penalty: float = 1.0, shrinkage: float = 4.0) -> FrequencyScorer:
@@ -97,22 +71,27 @@ class FrequencyScorer(Guide):
 
         Args:
             data (Data): A graph in the data contract; of its facts only those of training are read.
-            penalty (float): See :class:`FrequencyScorer`, as the one that follows. (default: :obj:`1.0`)
-            shrinkage (float): (default: :obj:`4.0`)
+            penalty (float): Penalty of the regression. (default: :obj:`1.0`)
+            shrinkage (float): As how many entities of a class its level counts, :math:`\kappa`. (default: :obj:`4.0`)
 
         Raises:
             ConfigError: If an argument is out of range.
         """
+        for name, number in (("penalty", penalty), ("shrinkage", shrinkage)):
+            if not number > 0:
+                raise ConfigError(f"{name}: expected a positive number, got {number}")
         entities, relations = graph_sizes(data)
         facts = with_inverses(split_triples(data, "train").cpu(), relations).unique(dim=0)
-        pair, count = (facts[:, 2] * 2 * relations + facts[:, 1]).unique(return_counts=True)
-        scorer = cls(entities, relations, pair.numel(), penalty, shrinkage)
-        tail = pair // (2 * relations)  # of each pair
-        scorer.start[1:] = torch.bincount(tail, minlength=entities).cumsum(0)
-        scorer.relation.copy_(pair % (2 * relations))
-        scorer.count.copy_(count)
-        scorer.weight.copy_(scorer._regression(tail))
-        scorer.value.copy_(scorer._evidence(tail))
+        scorer = cls(entities, relations)
+        pair, count = (facts[:, 2] * len(scorer.kind) + facts[:, 1]).unique(return_counts=True)
+        tail, relation = pair // len(scorer.kind), pair % len(scorer.kind)
+        shown = torch.bincount(tail, minlength=entities)  # relations that an entity answers
+        weight = regression(relation, shown, len(scorer.kind), penalty)
+        for some in scorer._chunks():
+            expected = sum_rows(weight[:, some], relation, shown).T.contiguous()
+            scorer.kind[some] = LEVELS * torch.bucketize(expected, torch.tensor(EXPECTATIONS)).to(torch.uint8)
+        scorer.kind[relation, tail] += level(count).to(torch.uint8)
+        scorer.value.copy_(scorer._evidence(relation, tail, count, shrinkage))
         return scorer
 
     @torch.no_grad()
@@ -121,79 +100,62 @@ class FrequencyScorer(Guide):
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
         relations, which = rel.unique(return_inverse=True)  # a relation is told once, however many queries have it
-        told = self.value[relations].gather(1, self._classes(relations, candidates))
-        return self._add_rows(scores, told[which], weight)
+        kind = self.kind[relations] if candidates is None else self.kind[relations[:, None], candidates]
+        return self._add_rows(scores, self.value[relations].gather(1, kind.long())[which], weight)
 
-    def expected(self, relations: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """How far the other relations that entities answer let expect some, ``[U]`` to ``[U, N]`` or ``[U, C]``.
-
-        Args:
-            relations (Tensor): In :math:`[0, 2R)`, ``[U]``, int64.
-            candidates (Tensor, optional): See :meth:`Guide.score_tails`.
-        """
-        _, place, many = self._pairs(candidates)
-        return sum_rows(self.weight[:, relations], self.relation[place], many).T.contiguous()
-
-    def _pairs(self, candidates: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Entity and number of each pair of some entities, and how many pairs each has."""
-        first, many = self.start[:-1], self.start.diff()
-        if candidates is not None:
-            first, many = first[candidates], many[candidates]
-        return *expand_rows(first, many), many
-
-    def _classes(self, relations: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """The class of entities for relations that differ, ``[U]`` to ``[U, N]`` or ``[U, C]``."""
-        found = torch.bucketize(self.expected(relations, candidates), self.expectations).mul_(LEVELS)
-        slot = relations.new_full((2 * self.num_relations,), -1)
-        slot[relations] = torch.arange(relations.numel(), device=slot.device)
-        row, place, _ = self._pairs(candidates)
-        asked = slot[self.relation[place]]
-        there = asked >= 0
-        found[asked[there], row[there]] += self._level(self.count[place[there]])
-        return found
-
-    def _level(self, count: Tensor) -> Tensor:
-        return torch.bucketize(count, self.counts, right=True)
-
-    def _regression(self, tail: Tensor) -> Tensor:
-        """The weights of relations for each other, from which of them the same entity answers."""
-        relations = 2 * self.num_relations
-        gram = torch.zeros(relations**2, dtype=torch.long)
-        for some in torch.arange(tail.numel()).split(max(1, CHUNK // max(1, relations))):
-            first = self.start[tail[some]]
-            row, place = expand_rows(first, self.start[tail[some] + 1] - first)
-            both = self.relation[some][row] * relations + self.relation[place]
-            gram += torch.bincount(both, minlength=relations**2)
-        penalty = self.penalty * torch.eye(relations, dtype=torch.double)
-        inverse = torch.linalg.inv(gram.view(relations, relations) + penalty)
-        weight: Tensor = (-inverse / inverse.diagonal()).fill_diagonal_(0.0)
-        return weight.float()
-
-    def _evidence(self, tail: Tensor) -> Tensor:
-        """The evidence of each relation and class."""
-        relations = 2 * self.num_relations
-        size, mass = torch.zeros(relations, CLASSES), torch.zeros(relations, CLASSES)
-        lower = self._level(self.count) - self._level(self.count - 1)  # levels, were one of the facts missing
-        for some in torch.arange(relations).split(max(1, CHUNK // max(1, self.num_entities))):
-            found = self._classes(some)
-            first = int(some[0])
-            place = torch.arange(some.numel())[:, None] * CLASSES + found
+    def _evidence(self, relation: Tensor, tail: Tensor, count: Tensor, shrinkage: float) -> Tensor:
+        """The evidence of each relation and class, from pairs of relation and tail, and the facts of each."""
+        size, mass = torch.zeros_like(self.value), torch.zeros_like(self.value)
+        for some in self._chunks():
+            place = torch.arange(some.numel())[:, None] * CLASSES + self.kind[some]
             size[some] = torch.bincount(place.flatten(), minlength=some.numel() * CLASSES).view(-1, CLASSES).float()
-            pair = ((self.relation >= first) & (self.relation < first + some.numel())).nonzero().flatten()
-            seen = found[self.relation[pair] - first, tail[pair]] - lower[pair]
-            mass.index_put_((self.relation[pair], seen), self.count[pair].float(), accumulate=True)
+        # The class of a pair's tail, were one of its facts missing.
+        missing = self.kind[relation, tail].long() - level(count) + level(count - 1)
+        mass.index_put_((relation, missing), count.float(), accumulate=True)
         facts = mass.sum(dim=1, keepdim=True)
-        level_size, level_mass = (part.view(relations, BINS, LEVELS).sum(dim=1) for part in (size, mass))
+        level_size, level_mass = (part.view(-1, BINS, LEVELS).sum(dim=1) for part in (size, mass))
         share = level_mass.sum(dim=0) + 1
-        level = (level_mass + PRIOR * share / share.sum()) / (facts + PRIOR) / level_size.clamp_min(1)
-        rate = mass / facts.clamp_min(1) + self.shrinkage * level.repeat(1, BINS)
-        return (self.num_entities * rate / (size + self.shrinkage)).log()
+        prior = (level_mass + PRIOR * share / share.sum()) / (facts + PRIOR) / level_size.clamp_min(1)
+        rate = mass / facts.clamp_min(1) + shrinkage * prior.repeat(1, BINS)
+        return (self.num_entities * rate / (size + shrinkage)).log()
+
+    def _chunks(self) -> Iterator[Tensor]:
+        """Relations that are looked at together."""
+        yield from torch.arange(len(self.kind)).split(max(1, CHUNK // max(1, self.num_entities)))
 
     def config(self) -> dict[str, Any]:
         """The arguments, plain values."""
-        sizes = {"num_entities": self.num_entities, "num_relations": self.num_relations}
-        return {**sizes, "num_pairs": self.count.numel(), "penalty": self.penalty, "shrinkage": self.shrinkage}
+        return {"num_entities": self.num_entities, "num_relations": self.num_relations}
 
     def extra_repr(self) -> str:
         """What is shown of it."""
-        return f"{self.num_entities}, {self.num_relations}, pairs={self.count.numel()}"
+        return f"{self.num_entities}, {self.num_relations}"
+
+
+def level(count: Tensor) -> Tensor:
+    """Which counts are told apart: 0, 1, 2, up to 4, up to 8 and so on."""
+    return torch.bucketize(count, torch.tensor(COUNTS), right=True)
+
+
+def regression(relation: Tensor, shown: Tensor, num_relations: int, penalty: float) -> Tensor:
+    """Weights of relations for each other, of a ridge regression of each on all others, over entities.
+
+    Args:
+        relation (Tensor): The relations that each entity answers, one entity after the other, ``[P]``, int64.
+        shown (Tensor): How many they are, ``[N]``, int64.
+        num_relations (int): Number of relations, directions apart.
+        penalty (float): The penalty.
+
+    Returns:
+        Tensor: ``[num_relations, num_relations]``, those for a relation in its column; zero for itself.
+    """
+    together = torch.zeros(num_relations**2, dtype=torch.long)
+    first, count = (part.repeat_interleave(shown) for part in (shown.cumsum(0) - shown, shown))
+    for some in torch.arange(relation.numel()).split(max(1, CHUNK // max(1, num_relations))):
+        row, place = expand_rows(first[some], count[some])
+        pair = relation[some][row] * num_relations + relation[place]
+        together += torch.bincount(pair, minlength=num_relations**2)
+    gram = together.view(num_relations, num_relations).double()
+    gram.diagonal().add_(penalty)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    return inverse.div_(-inverse.diagonal().clone()).fill_diagonal_(0.0).float()

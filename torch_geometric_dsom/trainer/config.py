@@ -69,7 +69,8 @@ class DSoMConfig:
             them, see :class:`~torch_geometric_dsom.nn.RidgeScorer`; takes four bytes for each pair of entities. Not
             asked if 0. (default: :obj:`0.0`)
         frequency_weight (float): Weight, in the fused teacher likewise, of how often an entity answers a relation and
-            which others it answers, see :class:`~torch_geometric_dsom.nn.FrequencyScorer`. (default: :obj:`0.0`)
+            which others it answers, see :class:`~torch_geometric_dsom.nn.FrequencyScorer`; takes a byte for each
+            entity, relation and direction. (default: :obj:`0.0`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)

@@ -94,7 +94,7 @@ def fit_guides(
         >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
         >>> all_of_them = fit_guides(ComplEx(60, 2, rank=4), data, weights=[1.0])
         >>> all_of_them.scorer.guide, all_of_them.guide
-        (RidgeScorer(60, 2, facts=180), FrequencyScorer(60, 2, pairs=163))
+        (RidgeScorer(60, 2, facts=180), FrequencyScorer(60, 2))
     """
     if not len(weights) or not min(weights) >= 0:
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
@@ -119,7 +119,7 @@ def make_guide(name: str, data: Data, kinds: Sequence[str] | None = None) -> Gui
         >>> from torch_geometric_dsom.datasets import FakeMMKG
         >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
         >>> make_guide("frequency", data)
-        FrequencyScorer(60, 2, pairs=163)
+        FrequencyScorer(60, 2)
     """
     return RidgeScorer.from_data(data, kinds=kinds) if name == RidgeScorer.name else GUIDES[name].from_data(data)
 

@@ -14,6 +14,7 @@ from torch_geometric_dsom.data.path_index import CHUNK
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
+from torch_geometric_dsom.nn.frequency_scorer import CHUNK as COUNTED
 from torch_geometric_dsom.nn.frequency_scorer import CLASSES
 from torch_geometric_dsom.nn.ridge_scorer import HUBS
 from torch_geometric_dsom.trainer.config import DSoMConfig
@@ -21,15 +22,16 @@ from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
 from torch_geometric_dsom.trainer.fit_config import FitConfig, product_dtype
 
-FLOAT, LONG = 4, 8
+FLOAT, DOUBLE = 4, 8
 PATH = 8  # bytes of a path that rules hold for
 MINING = 96  # bytes for each path that is looked at together
+COUNTING = 24  # bytes for each relation and entity that are counted together
 PARTS = ("teachers", "student", "baseline")
 LOWER = {  # which option makes a part smaller
     "models": "rank",
     "rules": "the number of facts, or set rule_weight=0",
     "ridge": "the number of entities, or set ridge_weight=0",
-    "frequencies": "the number of relations, or set frequency_weight=0",
+    "frequencies": "the number of entities or relations, or set frequency_weight=0",
     "features": "teacher_hidden, or take narrower features",
     "training": "rank",
     "workspace": "workspace_bytes or batch_size of student_fit and teacher_fit",
@@ -146,7 +148,8 @@ def estimate_memory(
     rules = PATH * PathIndex(data).num_paths if experts and config.rule_weight > 0 else 0
     size = int(data.num_nodes) if experts and config.ridge_weight > 0 else 0
     ridge, sums = FLOAT * size * size, FLOAT * size * (size // HUBS)  # the inverse; its sums for what has most answers
-    counts = _counts(data) if experts and config.frequency_weight > 0 else 0
+    relations = 2 * int(data.num_relations) if experts and config.frequency_weight > 0 else 0
+    counts = relations * (int(data.num_nodes) + FLOAT * CLASSES)  # a byte for each entity
     phases: dict[str, dict[str, int]] = {}
     kept = tables = 0
     for prefix in runs if experts else []:
@@ -160,9 +163,9 @@ def estimate_memory(
         if len(experts) > 1 or rules or ridge or counts:
             # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
-            counting = counts + 4 * LONG * (2 * int(data.num_relations)) ** 2 if counts else 0
-            # A matrix and its factor at once; what relations have in common, with the penalty, inverted, and weights.
-            guides = {"rules": mining, "ridge": 2 * ridge + sums, "frequencies": counting}
+            # Counts, a matrix, its factor and its inverse at once.
+            counting = counts + 4 * DOUBLE * relations**2 + COUNTING * min(relations * int(data.num_nodes), COUNTED)
+            guides = {"rules": mining, "ridge": 2 * ridge + sums, "frequencies": counting}  # a matrix and its factor
             phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
             frozen, copied = 2 * frozen + rules + ridge + sums + counts, 2 * copied
         kept, tables = kept + frozen, tables + copied
@@ -212,13 +215,6 @@ def _projected(data: Data, config: DSoMConfig, name: str, seen: list[str]) -> _S
         activations += FLOAT * rows * (4 * hidden + 2 * dim)
     parameters += whole.parameters - whole.table
     return replace(whole, parameters=parameters, features=features, activations=activations)
-
-
-def _counts(data: Data) -> int:
-    """What frequencies take, a pair of relation and answer for each fact and direction at most."""
-    relations = 2 * int(data.num_relations)
-    pairs, tables = (LONG + FLOAT) * 2 * int(data.edge_index.size(1)), FLOAT * relations * (relations + CLASSES)
-    return pairs + LONG * (int(data.num_nodes) + 1) + tables
 
 
 def _fit(part: _Sizes, data: Data, fit: FitConfig, slabs: int, checkpoints: bool) -> dict[str, int]:
