@@ -4,7 +4,8 @@
 
 A study names a dataset, seeds and variants of ``variants.json``. All start from what
 :func:`torch_geometric_dsom.trainer.recommended` says of the dataset, and the study's own options where it has some; a
-variant changes some of it. A run that was cut off goes on where it was.
+variant changes some of it, or sets the models of all seeds of another one side by side, which are trained where no run
+with ``--keep`` has left them. A run that was cut off goes on where it was.
 """
 
 from __future__ import annotations

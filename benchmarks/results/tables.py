@@ -195,7 +195,9 @@ def claims(study: dict[str, Any], runs: Runs) -> list[str]:
         "|---|---|---|---|",
     ]
     for first, second in study["claims"]:
-        found = pairs(runs, first, second)
+        elsewhere, _, variant = second.rpartition("/")  # of another study
+        others = load(HERE / f"{elsewhere}.json")[1] if elsewhere else runs
+        found = pairs({first: runs.get(first, {}), second: others.get(variant, {})}, first, second)
         if not found:
             continue
         gaps = [100 * (mrr(a) - mrr(b)) for a, b in found.values()]
