@@ -20,8 +20,10 @@ from torch_geometric_dsom.trainer import recommended
 HERE = Path(__file__).parent
 METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
-THREE = "dsom_counts_three"
-STUDENTS = ("dsom", "dsom_rules", "dsom_guides", "dsom_counts", "dsom_counts_half", "dsom_mask_self", THREE)
+STUDENTS = (
+    *("dsom", "dsom_rules", "dsom_guides", "dsom_counts", "dsom_counts_half", "dsom_mask_self"),
+    *(name for name, variant in VARIANTS.items() if "side_by_side" in variant and name != "ce_only_three"),
+)
 Runs = dict[str, dict[int, dict[str, Any]]]
 BUCKETS = {
     "query_degree": "training facts of the query entity",
@@ -69,8 +71,8 @@ def summary() -> str:
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
         "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both "
         "(*dsom_counts*, *dsom_counts_half*); query entities left out of soft labels (*dsom_mask_self*). The students "
-        "of three seeds side by side are one model of three times the rank (*dsom_counts_three*), compared with "
-        "CE-only's three.",
+        "of three seeds side by side are one model of three times the rank (*dsom_counts_three*, "
+        "*dsom_counts_half_three*), compared with CE-only's three.",
         "",
         *against_aims(against("ce_only")),
         "",
@@ -97,7 +99,7 @@ def summary() -> str:
 
 def against(base: str) -> list[tuple[str, str]]:
     """What students are compared with; those side by side with their like."""
-    return [(name, "ce_only_three" if name == THREE else base) for name in STUDENTS]
+    return [(name, "ce_only_three" if "side_by_side" in VARIANTS[name] else base) for name in STUDENTS]
 
 
 def against_aims(compared: Iterable[tuple[str, str]], key: str | None = None) -> list[str]:
