@@ -4,8 +4,8 @@
 
 A study names a dataset, seeds and variants of ``variants.json``. All start from what
 :func:`torch_geometric_dsom.trainer.recommended` says of the dataset, and the study's own options where it has some; a
-variant changes some of it, or sets the models of all seeds of another one side by side, which are trained where no run
-with ``--keep`` has left them. A run that was cut off goes on where it was.
+variant changes some of it, or is taught by the models of all seeds of another one, or sets these side by side; they are
+trained where no run with ``--keep`` has left them. A run that was cut off goes on where it was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from torch_geometric_dsom.data import KnownAnswers
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, product_of_experts
-from torch_geometric_dsom.trainer import DSoMConfig, recommended
+from torch_geometric_dsom.trainer import DSoMConfig, next_teachers, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
 from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, guide_weights, guided, listen, make_guide
 
@@ -80,7 +80,8 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
     start, cpu = time.time(), time.process_time()
     work = runs / f"{name}-seed{seed}"
     # The time of a run that goes on, itself or with its teachers, is not that of the whole.
-    begun = work.exists() or (not VARIANTS[name].get("baseline") and teachers_begun(runs, seed, lines))
+    begun = work.exists() or "taught_by" in VARIANTS[name]
+    begun = begun or (not VARIANTS[name].get("baseline") and teachers_begun(runs, seed, lines))
     trainer, phase = train(study, data, name, seed, runs, lines, work)
     model = trainer.student if phase == "student" else trainer.baseline
     record = {
@@ -109,10 +110,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
 
 def side_by_side(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, lines: Path) -> None:
     """The models of all seeds of a variant as one, of a rank that is the sum of theirs; trained where none is kept."""
-    of, models = VARIANTS[name]["side_by_side"], []
-    for number in study["seeds"]:
-        trainer, phase = train(study, data, of, number, runs, lines, runs / f"{of}-seed{number}")
-        models.append(trainer.student if phase == "student" else trainer.baseline)
+    models = all_seeds(study, data, VARIANTS[name]["side_by_side"], runs, lines)
     model = product_of_experts(models)
     known = KnownAnswers.from_data(data, splits=("train", "val"))
     record = {
@@ -122,12 +120,21 @@ def side_by_side(study: dict[str, Any], data: Any, name: str, seed: int, runs: P
         "val_mrr": evaluate(model, data, split="val", known=known).mrr,
         "seconds": None,
         "cpu_seconds": None,
-        "rank": trainer.config.rank * len(models),
+        "rank": sum(part.rank for part in models),
         **(with_guides(model, data) if study.get("guided", True) else {}),
         **environment(),
     }
     append(lines, record)
     say(lines, record)
+
+
+def all_seeds(study: dict[str, Any], data: Any, name: str, runs: Path, lines: Path | None) -> list[EmbeddingScorer]:
+    """The models of all seeds of a variant, trained where none is kept."""
+    found = []
+    for seed in study["seeds"]:
+        trainer, phase = train(study, data, name, seed, runs, lines, runs / f"{name}-seed{seed}")
+        found.append((trainer.student if phase == "student" else trainer.baseline).freeze())
+    return found
 
 
 def measured(model: TailScorer, data: Any) -> dict[str, Any]:
@@ -170,7 +177,12 @@ def train(
         if variant.get("baseline"):
             trainer.fit_baseline(data)
             return trainer, "ce_only"
-        trainer.teachers = teachers(data, base, seed, runs, name, trainer.config, lines, every)
+        if "taught_by" in variant:
+            students = all_seeds(study, data, variant["taught_by"], runs, lines)
+            trainer.teachers = next_teachers(students, data)
+            tell_teachers(trainer.teachers, data, f"teachers of {name}", seed, lines)
+        else:
+            trainer.teachers = teachers(data, base, seed, runs, name, trainer.config, lines, every)
         if trainer.config.crossfit:
             trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
         trainer.fit_student(data)
@@ -233,21 +245,36 @@ def teachers(
         both = guided(last, data, guide_weights(config))
         told = found if both is last else {FUSED: both}
         name = "teachers" if both is last else f"teachers of {variant}"
-        if lines is not None and (name, seed) not in done(lines):
-            with matmul_precision("highest"):
-                record = {
-                    "variant": name,
-                    "seed": seed,
-                    "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in told.items()},
-                    "calibration": {
-                        name: calibration(teacher, data, split="test").to_dict() for name, teacher in told.items()
-                    },
-                    "seconds": None if begun else round(time.time() - start),
-                    "cpu_seconds": None if begun else round(time.process_time() - cpu),
-                    **environment(),
-                }
-            append(lines, record)
+        seconds = None if begun else round(time.time() - start)
+        tell_teachers(told, data, name, seed, lines, seconds, None if begun else round(time.process_time() - cpu))
     return found if both is last else {**found, FUSED: both}
+
+
+def tell_teachers(
+    teachers: Mapping[str, TailScorer],
+    data: Any,
+    name: str,
+    seed: int,
+    lines: Path | None,
+    seconds: int | None = None,
+    cpu_seconds: int | None = None,
+) -> None:
+    """The test facts of teachers, unless they are told already."""
+    if lines is None or (name, seed) in done(lines):
+        return
+    with matmul_precision("highest"):
+        record = {
+            "variant": name,
+            "seed": seed,
+            "test": {name: evaluate(teacher, data, split="test").to_dict() for name, teacher in teachers.items()},
+            "calibration": {
+                name: calibration(teacher, data, split="test").to_dict() for name, teacher in teachers.items()
+            },
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
+            **environment(),
+        }
+    append(lines, record)
 
 
 def teachers_begun(runs: Path, seed: int, lines: Path | None) -> bool:

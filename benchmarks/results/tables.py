@@ -22,6 +22,7 @@ METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
 STUDENTS = (
     *("dsom", "dsom_rules", "dsom_guides", "dsom_counts", "dsom_counts_half", "dsom_mask_self"),
+    *(name for name, variant in VARIANTS.items() if "taught_by" in variant),
     *(name for name, variant in VARIANTS.items() if "side_by_side" in variant and name != "ce_only_three"),
 )
 Runs = dict[str, dict[int, dict[str, Any]]]
@@ -70,9 +71,9 @@ def summary() -> str:
         "largest of the seeds', and that of each query's mean over the seeds. Aims: those set before the study; a miss "
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
         "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both "
-        "(*dsom_counts*, *dsom_counts_half*); query entities left out of soft labels (*dsom_mask_self*). The students "
-        "of three seeds side by side are one model of three times the rank (*dsom_counts_three*, "
-        "*dsom_counts_half_three*), compared with CE-only's three.",
+        "(*dsom_counts*, *dsom_counts_half*); query entities left out of soft labels (*dsom_mask_self*); taught by the "
+        "students of three seeds (*second*). The students of three seeds side by side are one model of three times the "
+        "rank (*three*), compared with CE-only's three.",
         "",
         *against_aims(against("ce_only")),
         "",

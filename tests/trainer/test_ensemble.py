@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.nn import ComplEx, GuidedScorer, RuleScorer, TransE, product_of_experts
+from torch_geometric_dsom.nn import ComplEx, FrequencyScorer, GuidedScorer, RuleScorer, TransE, product_of_experts
 from torch_geometric_dsom.sampler import Candidates
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
@@ -81,6 +81,20 @@ def test_a_product_of_those_that_are_asked_is_their_mean(dtype, ruled, monkeypat
     assert torch.allclose(torch.stack(each).float(), expected, **near)
     some = Candidates(torch.tensor([1, 2, 4]), torch.zeros(3))
     assert torch.allclose(asked.ask(head, relation, candidates=some).transpose(0, 1), expected[..., [1, 2, 4]], **near)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_guided_teacher_listens_to_the_one_that_it_guides(copied, monkeypatch):
+    fused = product_of_experts([frozen(1), frozen(2)])
+    data = Data(edge_index=torch.tensor([[0, 0], [2, 4]]), edge_type=torch.tensor([0, 1]), num_nodes=N, num_relations=R)
+    inner = fused.freeze() if copied else fused
+    guided = GuidedScorer(GuidedScorer(inner, RuleScorer.from_data(data, 1.0, 1), 2.0), FrequencyScorer.from_data(data))
+    asked = Ensemble([guided, frozen(1), fused, frozen(2)], torch.ones(N, 4, dtype=torch.bool))
+    head, relation = torch.tensor([6, 0]), torch.tensor([0, 1])
+    expected = torch.stack([teacher.score_tails(head, relation) for teacher in asked.teachers], dim=1)
+    for scorer in {inner, fused}:
+        monkeypatch.setattr(scorer, "query", None)  # nobody multiplies by its table, nor by that of the mean of two
+    assert torch.allclose(asked.ask(head, relation), expected, atol=1e-5)
 
 
 def test_two_alike_are_no_means_of_one_another():

@@ -10,6 +10,7 @@ from torch_geometric_dsom.trainer.experts import fit_expert
 from torch_geometric_dsom.trainer.explain import EntityCard, Explanation, Opinion, explain
 from torch_geometric_dsom.trainer.fit import FitResult, fit_scorer
 from torch_geometric_dsom.trainer.fit_config import FitConfig
+from torch_geometric_dsom.trainer.generations import next_teachers
 from torch_geometric_dsom.trainer.guides import fit_guides
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
@@ -43,6 +44,7 @@ __all__ = [
     "fit_expert",
     "fit_guides",
     "fit_scorer",
+    "next_teachers",
     "predict",
     "recommended",
     "selection_shares",

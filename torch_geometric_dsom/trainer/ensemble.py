@@ -183,8 +183,8 @@ class Ensemble:
 
     @torch.no_grad()
     def _ask_teachers(self, head: Tensor, relation: Tensor, out: list[Tensor], entity: Tensor | None) -> None:
-        """Logits of every teacher, the experts' before those of their product."""
-        for k in sorted(range(self.num_teachers), key=lambda k: bool(self._parts[k])):
+        """Logits of every teacher, the experts' before those of their product, guided ones last."""
+        for k in sorted(range(self.num_teachers), key=lambda k: (bool(self._parts[k]), _is_guided(self.teachers[k]))):
             self._ask(self.teachers[k], head, relation, out[k], entity, [out[part] for part in self._parts[k]])
 
     def _ask(
@@ -319,13 +319,24 @@ class Ensemble:
 
 
 def _experts_of(teacher: TailScorer, teachers: Sequence[TailScorer]) -> list[int]:
-    """The numbers of those whose mean a teacher is, beside its guides; none where it is no mean of several."""
-    while isinstance(teacher, GuidedScorer):
-        teacher = teacher.scorer
-    others = {k: one for k, one in enumerate(teachers) if isinstance(one, EmbeddingScorer) and one is not teacher}
-    if len(others) < 2 or not isinstance(teacher, EmbeddingScorer) or not is_mean_of(teacher, list(others.values())):
+    """The numbers of those whose mean a teacher is, beside its guides; none where it is no mean of others.
+
+    A guided teacher may be one other teacher, beside its guides.
+    """
+    base = teacher
+    while isinstance(base, GuidedScorer):
+        base = base.scorer
+    if not isinstance(base, EmbeddingScorer):
         return []
-    return list(others)
+    others = {k: one for k, one in enumerate(teachers) if isinstance(one, EmbeddingScorer) and one is not teacher}
+    for k, one in others.items():
+        if _is_guided(teacher) and (one is base or is_mean_of(base, [one])):
+            return [k]
+    return list(others) if len(others) > 1 and is_mean_of(base, list(others.values())) else []
+
+
+def _is_guided(teacher: TailScorer) -> bool:
+    return isinstance(teacher, GuidedScorer)
 
 
 def _score(teacher: TailScorer, head: Tensor, relation: Tensor, entity: Tensor | None) -> Tensor:

@@ -51,7 +51,7 @@ def fit_guides(
     scorer: Scorer,
     data: Data,
     weights: Sequence[float] = WEIGHTS,
-    kinds: Sequence[str] = (),
+    kinds: Sequence[str] | None = (),
     shrinkage: float = math.inf,
     guides: Sequence[str] = tuple(OPTIONS),
 ) -> EmbeddingScorer | GuidedScorer:
@@ -74,7 +74,8 @@ def fit_guides(
         scorer (Scorer): Such as the student of :class:`~torch_geometric_dsom.DSoMTrainer`.
         data (Data): A graph in the data contract, with validation facts.
         weights (list[float]): What is tried. (default: :obj:`(0.0, 0.25, 0.5, 1.0, 2.0, 3.0)`)
-        kinds (list[str]): Which modalities the resembling entities are told by as well. (default: :obj:`()`)
+        kinds (list[str], optional): Which modalities the resembling entities are told by as well; all that the graph
+            has if :obj:`None`. (default: :obj:`()`)
         shrinkage (float): The facts :math:`s`, a positive number such as 20; with ``math.inf`` all relations have the
             same weight. (default: :obj:`math.inf`)
         guides (list[str]): Which of ``"rules"``, ``"ridge"`` and ``"frequency"`` are tried, each once, in the order
