@@ -30,11 +30,11 @@ from filelock import FileLock
 
 import torch_geometric_dsom
 from torch_geometric_dsom import DSoMTrainer
-from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.data import KnownAnswers, Vocabulary
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, evaluate
 from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, product_of_experts
-from torch_geometric_dsom.trainer import DSoMConfig, next_teachers, recommended
+from torch_geometric_dsom.trainer import DSoMConfig, Student, next_teachers, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
 from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, guide_weights, guided, listen, make_guide
 
@@ -47,6 +47,7 @@ ASKED = {
     "counted": (("rules", "ridge", "frequency"), math.inf),
     "counted_by_relation": (("rules", "ridge", "frequency"), 20.0),
 }
+MODEL = "model"  # of a run that others need
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
 
@@ -132,8 +133,13 @@ def all_seeds(study: dict[str, Any], data: Any, name: str, runs: Path, lines: Pa
     """The models of all seeds of a variant, trained where none is kept."""
     found = []
     for seed in study["seeds"]:
-        trainer, phase = train(study, data, name, seed, runs, lines, runs / f"{name}-seed{seed}")
-        found.append((trainer.student if phase == "student" else trainer.baseline).freeze())
+        work = runs / f"{name}-seed{seed}"
+        with FileLock(f"{work}.lock"):  # whoever wants it at the same time waits
+            if not (work / MODEL).exists():
+                trainer, phase = train(study, data, name, seed, runs, lines, work)
+                model = trainer.student if phase == "student" else trainer.baseline
+                Student(model, Vocabulary.from_data(data), trainer.config).save(work / MODEL)
+        found.append(Student.load(work / MODEL).scorer)
     return found
 
 

@@ -112,6 +112,7 @@ def test_the_howtos_are_there():
         "own_encoder",
         "own_teacher",
         "guides",
+        "generations",
         "loss_in_pyg",
         "loss_in_pykeen",
         "selector_alone",

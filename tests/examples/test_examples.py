@@ -79,6 +79,14 @@ def test_guides(run):
     assert len(re.findall(r"^.+ => has keyword, \d+ %$", shown, re.M)) == 3
 
 
+def test_generations(run):
+    shown = run("generations.py", "--epochs", "1", "--rank", "8")
+    mrr = {name: float(value) for name, value in re.findall(r"^(.+): test MRR (0\.\d+)$", shown, re.M)}
+    alone = [mrr[f"first generation, seed {seed}"] for seed in (1, 2)]
+    assert mrr["both students, fused"] > mrr["both students, structure"] > min(alone)
+    assert mrr["second generation"] > max(alone)  # the next one is ahead of both that teach it
+
+
 @pytest.mark.parametrize("gradient", ["exact", "reinforce"])
 def test_selector_alone(run, gradient):
     shown = run("selector_alone.py", "--gradient", gradient)
