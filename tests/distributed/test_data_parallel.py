@@ -64,7 +64,8 @@ def test_losses_and_ranks_are_those_of_one_process(tmp_path, processes, names):
                     assert value == other[key]
                 elif key in ("loss", "ce", "kd", "kd_unlabelled", "val_mrr") or key.startswith("select/"):
                     # Rounding may flip a lot that is drawn, or two scores that are all but tied in a reward by ranks.
-                    close, few = (1e-4, 1e-6) if name == "default" else (5e-3, 3e-3)
+                    tight = name == "default" and not key.startswith("select/")  # one that flips is a thousandth
+                    close, few = (1e-4, 1e-6) if tight else (5e-3, 3e-3)
                     assert other[key] == pytest.approx(value, rel=close, abs=few), (name, record["phase"], key)
                 else:  # of the agent; near zero
                     assert other[key] == pytest.approx(value, rel=1e-2, abs=2e-3), (name, record["phase"], key)

@@ -37,7 +37,8 @@ def test_score_equals_pyg_complex():
 def test_candidates_are_columns_of_all_scores():
     model = make()
     head, rel, some = torch.tensor([1, 2]), torch.tensor([3, 0]), torch.tensor([5, 0, 0])
-    assert torch.equal(model.score_tails(head, rel, some), model.score_tails(head, rel)[:, some])
+    # Not to the last bit: how a product is rounded may depend on how many columns it has.
+    torch.testing.assert_close(model.score_tails(head, rel, some), model.score_tails(head, rel)[:, some])
 
 
 def test_forward_scores_the_given_tails():
