@@ -4,8 +4,9 @@
 
 A study names a dataset, seeds and variants of ``variants.json``. All start from what
 :func:`torch_geometric_dsom.trainer.recommended` says of the dataset, and the study's own options where it has some; a
-variant changes some of it, or is taught by the models of all seeds of another one, or sets these side by side; they are
-trained where no run with ``--keep`` has left them. A run that was cut off goes on where it was.
+variant changes some of it, or is taught by the models of all seeds of another one (by so many, ``teaching``), or sets
+these side by side; they are trained where no run with ``--keep`` has left them. A run that was cut off goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -185,7 +186,9 @@ def train(
             return trainer, "ce_only"
         if "taught_by" in variant:
             students = all_seeds(study, data, variant["taught_by"], runs, lines)
-            trainer.teachers = next_teachers(students, data)
+            after = study["seeds"].index(seed) + 1  # a student is not its own teacher, where one alone teaches
+            students = (students[after:] + students[:after])[: variant.get("teaching")]
+            trainer.teachers = next_teachers(students, data, **variant.get("next", {}))
             tell_teachers(trainer.teachers, data, f"teachers of {name}", seed, lines)
         else:
             trainer.teachers = teachers(data, base, seed, runs, name, trainer.config, lines, every)

@@ -176,9 +176,10 @@ def main_rows(study: dict[str, Any], runs: Runs) -> list[str]:
     for name in study["variants"]:
         guided = list(runs.get(f"teachers of {name}", {}).values())
         if guided:
-            cells = [cell([run["test"]["fused"]["both"][metric] for run in guided]) for metric in METRICS]
+            last = "fused" if all("fused" in run["test"] for run in guided) else "structure"
+            cells = [cell([run["test"][last]["both"][metric] for run in guided]) for metric in METRICS]
             lines.append(
-                f"| teacher: fused, of *{VARIANTS[name]['title']}* | {len(guided)} | {' | '.join(cells)} | | |"
+                f"| teacher: {last}, of *{VARIANTS[name]['title']}* | {len(guided)} | {' | '.join(cells)} | | |"
             )
     for name in study["variants"]:
         found = list(runs.get(name, {}).values())
