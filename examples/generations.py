@@ -19,7 +19,7 @@ data = EmojiWorld()[0]
 students = []
 for seed in (1, 2):
     trainer = DSoMTrainer(seed, rank=args.rank, teacher_fit={"epochs": args.epochs}, progress=False)
-    students.append(trainer.fit(data, epochs=args.epochs).student)
+    students.append(trainer.fit(data, epochs=args.epochs))
     print(f"first generation, seed {seed}: test MRR {trainer.evaluate(data).mrr:.3f}")
 
 teachers = next_teachers(students, data)

@@ -33,6 +33,8 @@ def test_layers_and_where_each_value_comes_from():
         ("a.yaml", "student_fit:\n  epochs: 3\n  lr: -1\n", r"a\.yaml:3: lr: expected a positive number, got -1"),
         ("a.yaml", "student_fit:\n  lrr: 1\n", r"a\.yaml:2: student_fit\.lrr: .*did you mean 'student_fit\.lr'"),
         ("a.yaml", "rank: 8\nrank: 9\n", r"a\.yaml:2: 'rank' is there twice, first in line 1"),
+        ("a.yaml", "taught_by: mine\n", r"a\.yaml:1: taught_by: expected list of str, got str 'mine'"),
+        ("a.json", '{"taught_by": [1]}', r"a\.json:1: taught_by: expected list of str, got list \[1\]"),
         ("a.yaml", "rank: [1\n", r"a\.yaml:\d: not YAML"),
         ("a.yaml", "- rank\n", r"a\.yaml:1: expected names with values, got list"),
         ("a.yaml", "x: !!python/object/apply:os.system ['true']\n", r"a\.yaml:1: not YAML"),

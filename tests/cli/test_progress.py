@@ -64,6 +64,7 @@ def test_phases_in_their_order(small_graph):
     config = DSoMConfig.from_dict(
         {"crossfit": 2, "structure_experts": 2, "student_fit": {"epochs": 5}, "teacher_fit": {"epochs": 7}}
     )
+    assert list(phases_of(small_graph, config, compare=False, taught=True)) == ["student"]
     phases = phases_of(small_graph, config, compare=True)
     experts = ["teacher/structure", "teacher/structure2", "teacher/image", "teacher/text"]
     folds = [f"fold{fold}/{name}" for fold in (0, 1) for name in experts]

@@ -142,3 +142,35 @@ def test_what_is_recommended_for_a_dataset_lies_below_the_file(call, tmp_path, m
     values = json.loads(call(*options, "--dataset", "WN9").stdout)
     assert (values["rank"], values["student_fit"]["lr"], values["student_fit"]["n3"]) == (7, 0.2, 0.4)
     assert json.loads(call(*options, "--dataset", "WN18").stdout)["rank"] == 100
+
+
+def test_students_of_other_runs_teach(call, run, graph_options, tiny, tmp_path):
+    folder, _ = run
+    out = tmp_path / "next"
+    arguments = ["train", *graph_options, *tiny, "--taught-by", folder, "--taught-by", folder / "model", "--out", out]
+    first = call(*arguments)
+    assert first.exit_code == 0, first.output
+    rows = json.loads((out / "results.json").read_text())["test"]["rows"]
+    assert list(rows) == ["teacher: structure", "teacher: fused", "DSoM student"]
+    before = json.loads((folder / "results.json").read_text())["test"]["rows"]["DSoM student"]["metrics"]
+    assert rows["teacher: structure"]["metrics"] == before  # the same student twice, side by side
+    assert json.loads((out / "config.json").read_text())["taught_by"] == [str(folder), str(folder / "model")]
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert {record["phase"] for record in history} == {"student"}
+    again = call("train", "--out", out, "--resume")
+    assert again.exit_code == 0, again.output
+    assert again.stdout == first.stdout
+    assert "student: epoch" not in again.stderr
+
+
+def test_who_cannot_teach_is_named(call, run, graph_options, tiny, tmp_path):
+    folder, out = run[0], tmp_path / "next"
+    for more, message in (
+        (["--taught-by", tmp_path / "nowhere"], "nowhere"),
+        (["--taught-by", folder, "--set", "crossfit=2"], "students know all training facts, got crossfit=2"),
+        (["--taught-by", folder, "--dataset", "EmojiWorld"], "the student knows 60 of kind entity, got "),
+    ):
+        result = call("train", *graph_options, *tiny, *more, "--out", out)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr.splitlines()[-1]
+        assert not out.exists()

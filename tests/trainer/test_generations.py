@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from torch_geometric_dsom import DSoMTrainer
-from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.nn import ComplEx, FrequencyScorer, RidgeScorer, RotatE, RuleScorer
-from torch_geometric_dsom.trainer import fit_guides, next_teachers
+from torch_geometric_dsom.trainer import Student, fit_guides, next_teachers
 
 HEAD, REL = torch.arange(60), torch.arange(60) % 6
 
@@ -55,6 +55,22 @@ def test_a_further_generation_is_kept_and_resumed(small_graph, small_options, tm
         assert torch.equal(other.student.entity, whole.student.entity)
     taught = DSoMTrainer(seed=3, progress=False, **small_options).fit(small_graph, epochs=2).student
     assert not torch.equal(taught.entity, whole.student.entity)  # it matters who teaches
+
+
+def test_who_teaches_may_be_a_trainer_or_a_student_of_the_same_names(small_graph, small_options, tmp_path):
+    trainer = DSoMTrainer(seed=3, progress=False, **small_options).fit(small_graph, epochs=1)
+    trainer.save(tmp_path / "run")
+    loaded = Student.load(tmp_path / "run")
+    wanted = next_teachers([trainer.student, trainer.student], small_graph, weights=[0.5])["fused"]
+    found = next_teachers([trainer, loaded], small_graph, weights=[0.5])["fused"]
+    torch.testing.assert_close(found.score_tails(HEAD, REL), wanted.score_tails(HEAD, REL), rtol=0, atol=0)
+    other = small_graph.clone()
+    other.entity_ids = [f"other {name}" for name in loaded.vocabulary.entity_ids]
+    for student in (trainer, loaded):
+        with pytest.raises(DataError, match=r"data\.entity_ids\[0\]: the student knows"):
+            next_teachers([student], other)
+    with pytest.raises(ConfigError, match="model: expected a Student or a DSoMTrainer, got str"):
+        next_teachers(["runs/mine"], small_graph)
 
 
 def test_somebody_has_to_teach(small_graph):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -45,6 +45,7 @@ class RunConfig:
         text_encoder (str, optional): Name of the encoder of texts.
         image_features (str, optional): File of published features of pictures.
         text_features (str, optional): File of published features of texts.
+        taught_by (list[str]): Run folders whose students are the teachers. (default: none, teachers are trained)
         options (DSoMConfig): That of the trainer.
         sources (dict): Where each value comes from that is not the library's default, by name with dots.
     """
@@ -57,6 +58,7 @@ class RunConfig:
     text_encoder: str | None = None
     image_features: str | None = None
     text_features: str | None = None
+    taught_by: list[str] = field(default_factory=list)
     options: DSoMConfig = field(default_factory=DSoMConfig)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -192,14 +194,22 @@ def _checked(config: RunConfig, layer: Layer) -> RunConfig:
             hint = f"; did you mean '{close[0]}'?" if close else f"; known: {sorted(known)}"
             raise ConfigError(f"{name}: unknown option{hint}")
         if name in OWN:
-            kinds = get_args(types[name]) or (types[name],)
-            if type(value) not in kinds:
-                expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+            expected = _unlike(types[name], value)
+            if expected:
                 raise ConfigError(f"{name}: expected {expected}, got {type(value).__name__} {value!r}")
             own[name] = value
     options = {name: value for name, value in layer.values.items() if name not in OWN}
     sources = {**config.sources, **dict.fromkeys(flat(layer.values), layer.source)}
     return replace(config, **own, options=update(config.options, options), sources=sources)
+
+
+def _unlike(kind: Any, value: object) -> str:
+    """What was expected instead of a value; nothing where it is as expected."""
+    kinds = get_args(kind) or (kind,)
+    told = " or ".join("None" if one is type(None) else one.__name__ for one in kinds)
+    if get_origin(kind) is list:
+        return "" if isinstance(value, list) and all(type(one) in kinds for one in value) else f"list of {told}"
+    return "" if type(value) in kinds else told
 
 
 def _placed(error: ConfigError, layer: Layer) -> ConfigError:

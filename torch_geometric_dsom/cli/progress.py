@@ -99,15 +99,16 @@ class RunProgress:
             self._bars.update(task.id, total=task.completed)
 
 
-def phases_of(data: Data, config: DSoMConfig, compare: bool) -> dict[str, int]:
+def phases_of(data: Data, config: DSoMConfig, compare: bool, taught: bool = False) -> dict[str, int]:
     """The phases that training goes through, and their epochs at most.
 
     Args:
         data (Data): The graph.
         config (DSoMConfig): The configuration.
         compare (bool): Whether the CE-only student is trained as well.
+        taught (bool): Whether there are teachers already. (default: :obj:`False`)
     """
-    experts = expert_names(data, config)
+    experts = [] if taught else expert_names(data, config)
     prefixes = ["", *(f"fold{fold}/" for fold in range(config.crossfit))]
     found = {f"{prefix}teacher/{name}": config.teacher_fit.epochs for prefix in prefixes for name in experts}
     found["student"] = config.student_fit.epochs

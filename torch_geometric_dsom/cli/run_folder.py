@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.cli.configuration import Layer, RunConfig, flat, read_file, resolve
 from torch_geometric_dsom.datasets import Gallery, load_dataset
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.trainer import DSoMTrainer
+from torch_geometric_dsom.trainer import DSoMTrainer, Student
 
 CONFIG, MODEL, CHECKPOINTS = "config.json", "model", "checkpoints"
 RESULTS, TABLE, HISTORY, PAGE = "results.json", "results.txt", "history.jsonl", "report.html"
@@ -88,8 +88,20 @@ class RunFolder:
         Raises:
             CheckpointError: If there is none, or it is damaged.
         """
+        return DSoMTrainer.load(self._model)
+
+    def student(self) -> Student:
+        """The trained student alone.
+
+        Raises:
+            CheckpointError: If there is none, or it is damaged.
+        """
+        return Student.load(self._model)
+
+    @property
+    def _model(self) -> Path:
         model = self.path / MODEL
-        return DSoMTrainer.load(self.path if not model.exists() and (self.path / "manifest.json").exists() else model)
+        return self.path if not model.exists() and (self.path / "manifest.json").exists() else model
 
     def data(self, dataset: str | None = None, root: Path | None = None, features: bool = True) -> Data:
         """The graph of the run, or another one.

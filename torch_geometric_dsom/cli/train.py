@@ -6,7 +6,7 @@ import json
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
+from torch_geometric.data import Data
 
 from torch_geometric_dsom.cli.app import TERMINATED
 from torch_geometric_dsom.cli.configuration import Layer, RunConfig, parse_options, read_file, resolve
@@ -37,8 +38,9 @@ from torch_geometric_dsom.cli.progress import RunProgress, phases_of
 from torch_geometric_dsom.cli.run_folder import CHECKPOINTS, CONFIG, HISTORY, MODEL, RESULTS, TABLE, RunFolder
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.evaluation import TailScorer
 from torch_geometric_dsom.trackers import CSVTracker, JSONLinesTracker, TensorBoardTracker, Tracker, WandbTracker
-from torch_geometric_dsom.trainer import DSoMTrainer, compare, recommended
+from torch_geometric_dsom.trainer import DSoMTrainer, compare, next_teachers, recommended
 from torch_geometric_dsom.version import __version__
 
 TRACKERS = ("csv", "jsonl", "tensorboard", "wandb")
@@ -95,6 +97,15 @@ def train(
             show_default="no-compare",
         ),
     ] = None,
+    taught_by: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Run folder, or saved student, whose student is to be a teacher, together with guides, instead of "
+            "teachers of its own; may repeat.",
+            rich_help_panel=RUN,
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of the folder, if there is one.", rich_help_panel=RUN)
     ] = False,
@@ -144,6 +155,7 @@ def train(
         "text_features": text_features,
         "rank": rank,
         "student_fit": None if epochs is None else {"epochs": epochs},
+        "taught_by": None if not taught_by else [str(path) for path in taught_by],
     }
     flags = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     flags = {name: value for name, value in flags.items() if value is not None}
@@ -171,11 +183,12 @@ def train(
         checkpoint_every=checkpoint_every,
     )
     data = load_dataset(**settings.graph)
+    trainer.teachers = dict(_teachers(settings, data))
     if overwrite:
         folder.clear()
     folder.write(CONFIG, json.dumps(settings.to_dict(), indent=1) + "\n")
     _tell(settings, folder)
-    phases = phases_of(data, settings.options, settings.compare)
+    phases = phases_of(data, settings.options, settings.compare, taught=bool(trainer.teachers))
     with _terminable(folder), trainer.tracked(), RunProgress(phases) as progress:
         trainer.fit(data, on_epoch=progress)
         if settings.compare:
@@ -213,7 +226,18 @@ def _absolute(settings: RunConfig) -> RunConfig:
     paths = {name: getattr(settings, name) for name in ("root", "image_features", "text_features")}
     paths["dataset"] = settings.dataset if Path(settings.dataset).is_dir() else None
     full = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items() if path is not None}
-    return replace(settings, **full)  # type: ignore[arg-type]
+    taught_by = [str(Path(path).expanduser().absolute()) for path in settings.taught_by]
+    return replace(settings, taught_by=taught_by, **full)  # type: ignore[arg-type]
+
+
+def _teachers(settings: RunConfig, data: Data) -> Mapping[str, TailScorer]:
+    """Students of other runs as teachers; none where the run trains its own."""
+    if not settings.taught_by:
+        return {}
+    if settings.options.crossfit:
+        raise ConfigError(f"--taught-by: students know all training facts, got crossfit={settings.options.crossfit}")
+    print(f"--taught-by: asking {len(settings.taught_by)} students together with guides", file=sys.stderr)
+    return next_teachers([RunFolder(Path(path)).student() for path in settings.taught_by], data)
 
 
 def _tell(settings: RunConfig, folder: RunFolder) -> None:
@@ -275,5 +299,6 @@ def register(app: typer.Typer) -> None:
         "train --dataset path/to/folder --set gamma=1.0 --set student_fit.lr=0.1 --out runs/folder",
         "train --out runs/mine --resume",
         "train --config runs/mine/config.json --seed 1 --out runs/again",
+        "train --taught-by runs/mine --taught-by runs/again --out runs/next",
     )
     app.command(epilog=told)(train)

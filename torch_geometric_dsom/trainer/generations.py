@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch_geometric.data import Data
 
@@ -11,10 +12,14 @@ from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Scorer, product_of_experts
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
 from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, fit_guides
+from torch_geometric_dsom.trainer.student import Student, as_student
+
+if TYPE_CHECKING:
+    from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 
 
 def next_teachers(
-    students: Sequence[Scorer],
+    students: Sequence[Scorer | Student | DSoMTrainer],
     data: Data,
     weights: Sequence[float] = WEIGHTS,
     kinds: Sequence[str] | None = None,
@@ -35,8 +40,9 @@ def next_teachers(
     through what the guides are told of modalities.
 
     Args:
-        students (list[Scorer]): Trained students of the same entities and relations, such as those of three
-            :class:`~torch_geometric_dsom.DSoMTrainer` of seeds of their own.
+        students (list): Finished :class:`~torch_geometric_dsom.DSoMTrainer` of seeds of their own, what
+            :class:`~torch_geometric_dsom.trainer.Student` has loaded, or scorers; of the entities and relations of the
+            graph.
         data (Data): A graph in the data contract, with validation facts; its test facts are not read.
         weights (list[float]): As all that follow, see :func:`~torch_geometric_dsom.trainer.fit_guides`.
             (default: :obj:`(0.0, 0.25, 0.5, 1.0, 2.0, 3.0)`)
@@ -50,23 +56,33 @@ def next_teachers(
         validation prefers no guide.
 
     Raises:
-        ConfigError: If there is no student, or sizes disagree; else see
+        ConfigError: If there is no student, or one is not trained, or sizes disagree; else see
             :func:`~torch_geometric_dsom.trainer.fit_guides`.
-        DataError: See :func:`~torch_geometric_dsom.trainer.fit_guides`.
+        DataError: If a student knows other entities or relations; else see
+            :func:`~torch_geometric_dsom.trainer.fit_guides`.
 
     Example:
         >>> from torch_geometric_dsom import DSoMTrainer
         >>> from torch_geometric_dsom.datasets import FakeMMKG
         >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
         >>> options = {"rank": 4, "teacher_fit": {"epochs": 1}, "student_fit": {"epochs": 1}, "progress": False}
-        >>> students = [DSoMTrainer(seed, **options).fit(data).student for seed in (0, 1)]
+        >>> students = [DSoMTrainer(seed, **options).fit(data) for seed in (0, 1)]
         >>> DSoMTrainer(seed=2, teachers=next_teachers(students, data, weights=[1.0]), **options).fit(data)
         DSoMTrainer(seed=2, rank=4, trained, teachers=['structure', 'fused'])
     """
     if not students:
         raise ConfigError("students: expected at least one, got none")
-    fused = fit_guides(product_of_experts(students), data, weights, kinds, shrinkage, guides)
+    scorers = [_scorer(student, data) for student in students]
+    fused = fit_guides(product_of_experts(scorers), data, weights, kinds, shrinkage, guides)
     together = fused
     while isinstance(together, GuidedScorer):
         together = together.scorer
     return {STRUCTURE: together} if together is fused else {STRUCTURE: together, FUSED: fused}
+
+
+def _scorer(student: Scorer | Student | DSoMTrainer, data: Data) -> Scorer:
+    if isinstance(student, Scorer):
+        return student
+    named = as_student(student)
+    named.check(data)
+    return named.scorer

@@ -104,7 +104,7 @@ class Student(nn.Module):
             DataError: If the graph has other entities or relations than the student.
         """
         if data is not None:
-            self._check(data)
+            self.check(data)
         known = KnownAnswers.from_data(data, splits=("train",)) if data is not None else None
         return predict(self.scorer, self.vocabulary, head, relation, tail, k, known, exclude_known)
 
@@ -122,7 +122,7 @@ class Student(nn.Module):
         Raises:
             DataError: If the graph has other entities or relations than the student, or no fact in the split.
         """
-        self._check(data)
+        self.check(data)
         return evaluate(self.scorer, data, split=split, batch_size=batch_size)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
@@ -158,8 +158,15 @@ class Student(nn.Module):
         student = cls(*checkpoint.load_student(directory))
         return student if device is None else student.to(device)
 
-    def _check(self, data: Data) -> None:
-        """Rows are all that scores and facts have in common: they must mean the same."""
+    def check(self, data: Data) -> None:
+        """Refuses a graph of other entities or relations: rows are all that scores and facts have in common.
+
+        Args:
+            data (Data): A graph in the data contract.
+
+        Raises:
+            DataError: If the graph has others than the student; names the first one.
+        """
         words = self.vocabulary
         for what, size, ids in (
             ("entity", int(data.num_nodes), words.entity_ids),
