@@ -20,11 +20,6 @@ from torch_geometric_dsom.trainer import recommended
 HERE = Path(__file__).parent
 METRICS = ("mrr", "hits@1", "hits@3", "hits@10")
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
-STUDENTS = (
-    *("dsom", "dsom_rules", "dsom_guides", "dsom_counts", "dsom_counts_half", "dsom_mask_self"),
-    *(name for name, variant in VARIANTS.items() if "taught_by" in variant),
-    *(name for name, variant in VARIANTS.items() if "side_by_side" in variant and name != "ce_only_three"),
-)
 Runs = dict[str, dict[int, dict[str, Any]]]
 BUCKETS = {
     "query_degree": "training facts of the query entity",
@@ -60,6 +55,12 @@ def load(study_path: Path) -> tuple[dict[str, Any], Runs]:
     for record in read(study_path.with_suffix(".jsonl")):
         runs.setdefault(record["variant"], {})[record["seed"]] = record
     return json.loads(study_path.read_text(encoding="utf-8")), runs
+
+
+def students() -> list[str]:
+    """DSoM, and what some study recommends, or did."""
+    named = {name for path in studies() for name in load(path)[0].get("recommended", ())}
+    return [name for name in VARIANTS if name == "dsom" or name in named]
 
 
 def summary() -> str:
@@ -100,7 +101,7 @@ def summary() -> str:
 
 def against(base: str) -> list[tuple[str, str]]:
     """What students are compared with; those side by side with their like."""
-    return [(name, "ce_only_three" if "side_by_side" in VARIANTS[name] else base) for name in STUDENTS]
+    return [(name, "ce_only_three" if "side_by_side" in VARIANTS[name] else base) for name in students()]
 
 
 def against_aims(compared: Iterable[tuple[str, str]], key: str | None = None) -> list[str]:

@@ -17,7 +17,7 @@ _RANK_200: dict[str, Any] = {
     "mask_self": False,  # measured without
 }
 RECOMMENDED: dict[str, dict[str, Any]] = {
-    "EmojiWorld": {},
+    "EmojiWorld": {"frequency_weight": 0.5},
     # Few or weak texts, no pictures: an expert of texts alone would cost more than all others and know little.
     "MKGY": {**_RANK_200, "modality_experts": False},
     "MKGW": {
