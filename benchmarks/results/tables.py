@@ -72,8 +72,9 @@ def summary() -> str:
         "largest of the seeds', and that of each query's mean over the seeds. Aims: those set before the study; a miss "
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
         "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both "
-        "(*dsom_counts*, *dsom_counts_half*); query entities left out of soft labels (*dsom_mask_self*); taught by the "
-        "students of three seeds (*second*). The students of three seeds side by side are one model of three times the "
+        "(*dsom_counts*, *dsom_counts_half*; *24*: of 24 epochs) or alone (*dsom_frequency*); query entities "
+        "left out of soft labels (*dsom_mask_self*); taught by the students of three seeds (*second*). The students "
+        "of three seeds side by side are one model of three times the "
         "rank (*three*), compared with CE-only's three.",
         "",
         *against_aims(against("ce_only")),
@@ -116,7 +117,7 @@ def against_aims(compared: Iterable[tuple[str, str]], key: str | None = None) ->
         for name, base in compared:
             if name not in ("dsom", *study.get("recommended", [name] if key else [])):
                 continue
-            base = base if base in runs else "ce_only"
+            base = base if base in runs else study.get("baseline", "ce_only")
             found = pairs(runs, name, study.get("baseline", base) if key is None else base)
             rank = next(iter(found.values()))[0].get("rank", 100) if found else 0
             if key is not None:
