@@ -59,7 +59,8 @@ def load(study_path: Path) -> tuple[dict[str, Any], Runs]:
 
 def students() -> list[str]:
     """DSoM, and what some study recommends, or did."""
-    named = {name for path in studies() for name in load(path)[0].get("recommended", ())}
+    told = (json.loads(path.read_text(encoding="utf-8")) for path in studies())
+    named = {name for study in told for name in study.get("recommended", ())}
     return [name for name in VARIANTS if name == "dsom" or name in named]
 
 

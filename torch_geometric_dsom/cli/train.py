@@ -101,7 +101,7 @@ def train(
         list[Path] | None,
         typer.Option(
             help="Run folder, or saved student, whose student is to be a teacher, together with guides, instead of "
-            "teachers of its own; may repeat.",
+            "teachers of its own, whose options are not used then; may repeat.",
             rich_help_panel=RUN,
             show_default=False,
         ),
@@ -299,6 +299,6 @@ def register(app: typer.Typer) -> None:
         "train --dataset path/to/folder --set gamma=1.0 --set student_fit.lr=0.1 --out runs/folder",
         "train --out runs/mine --resume",
         "train --config runs/mine/config.json --seed 1 --out runs/again",
-        "train --taught-by runs/mine --taught-by runs/again --out runs/next",
+        "train --dataset EmojiWorld --taught-by runs/mine --taught-by runs/again --out runs/next",
     )
     app.command(epilog=told)(train)
