@@ -171,18 +171,21 @@ def train(
     lines: Path | None = None,
     work: Path | None = None,
     over: Mapping[str, Any] = MappingProxyType({}),
+    student_data: Any = None,
 ) -> tuple[DSoMTrainer, str]:
     """A trainer that has been through a variant, kept in a folder where one is given, and its last phase.
 
-    The test facts of its teachers go to ``lines``, where there are some; options of the last phase may be laid over.
+    The test facts of its teachers go to ``lines``, if there are some. Options of the last phase may be laid over, and
+    it may be shown another graph, such as one with fewer validation facts.
     """
     variant, every = VARIANTS[name], study.get("checkpoint_every", 1)
     base = merge(recommended(study["dataset"]), study.get("options", {}))
     options = merge(merge(base, variant.get("options", {})), over)
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
+    student_data = data if student_data is None else student_data
     with matmul_precision(study.get("matmul_precision", "highest")):
         if variant.get("baseline"):
-            trainer.fit_baseline(data)
+            trainer.fit_baseline(student_data)
             return trainer, "ce_only"
         if "taught_by" in variant:
             students = all_seeds(study, data, variant["taught_by"], runs, lines)
@@ -194,7 +197,7 @@ def train(
             trainer.teachers = teachers(data, base, seed, runs, name, trainer.config, lines, every)
         if trainer.config.crossfit:
             trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
-        trainer.fit_student(data)
+        trainer.fit_student(student_data)
         return trainer, "student"
 
 

@@ -288,7 +288,12 @@ def differences(compared: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> st
 
 def tried(study_path: Path) -> list[str]:
     """What was tried on validation facts, with :mod:`tune`."""
-    records = read(study_path.with_suffix(".tuning.jsonl"))
+    every = read(study_path.with_suffix(".tuning.jsonl"))
+    return [*whole([record for record in every if "seen" not in record]), *halves([r for r in every if "seen" in r])]
+
+
+def whole(records: list[dict[str, Any]]) -> list[str]:
+    """What all validation facts say of some settings."""
     if not records:
         return []
     lines = [
@@ -299,12 +304,37 @@ def tried(study_path: Path) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for record in records:
-        options = [*flat(record["own"]), *(f"{option} (all)" for option in flat(record["shared"]))]
         teachers = [f"{name} {100 * value:.2f}" for name, value in list(record["val"].items())[1:]]
-        cells = [VARIANTS[record["variant"]]["title"], ", ".join(options), record["epoch"]]
+        cells = [VARIANTS[record["variant"]]["title"], options_of(record), record["epoch"]]
         cells += [cell([next(iter(record["val"].values()))]), ", ".join(teachers)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return [*lines, ""]
+
+
+def halves(records: list[dict[str, Any]]) -> list[str]:
+    """What a student gains on its structure teacher, on validation facts that it was shown and on others."""
+    if not records:
+        return []
+    lines = [
+        "Shown one half of the validation facts alone, by which the agent is rewarded and the epoch chosen "
+        "(`benchmarks/results/tune.py`, seed 0; validation MRR x 100 of each half, and less that of the structure "
+        "teacher, which knows neither):",
+        "",
+        "| | options | shown | other half | gain on shown | gain on other |",
+        "|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        cells = [VARIANTS[record["variant"]]["title"], options_of(record)]
+        both = [next(iter(record[half].values())) for half in ("seen", "val")]
+        cells += [f"{100 * value:.2f}" for value in both]
+        gains = zip(both, (record[half]["structure"] for half in ("seen", "val")), strict=True)
+        lines.append(f"| {' | '.join([*cells, *(f'{100 * (a - b):+.2f}' for a, b in gains)])} |")
+    return [*lines, ""]
+
+
+def options_of(record: dict[str, Any]) -> str:
+    """What a trial changed."""
+    return ", ".join([*flat(record["own"]), *(f"{option} (all)" for option in flat(record["shared"]))])
 
 
 def flat(options: dict[str, Any]) -> list[str]:

@@ -3,21 +3,25 @@
     python benchmarks/results/tune.py benchmarks/results/db15k_1000.json
 
 A study lists what to try under ``tuning``: a variant, options that it shares with its teachers, and options of its own.
-What was tried already is skipped. Lines go to ``<study>.tuning.jsonl``, which :mod:`tables` tells.
+With ``halves`` the student, its agent and the choice of its epoch know one half of the validation facts, and both
+halves are told: what a model gains on the first alone, it knows by heart. What was tried already is skipped. Lines go
+to ``<study>.tuning.jsonl``, which :mod:`tables` tells.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
 import zlib
 from pathlib import Path
 from typing import Any
 
+import torch
 from run import HERE, append, environment, merge, read, train
 
-from torch_geometric_dsom.data import KnownAnswers
+from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import evaluate
 
@@ -36,8 +40,8 @@ def main() -> None:
     lines = args.lines or args.study.with_suffix(".tuning.jsonl")
     data = load_dataset(study["dataset"])
     for number in range(len(study["tuning"])) if args.only is None else args.only:
-        tried = {"shared": {}, "own": {}, **study["tuning"][number], "seed": args.seed}
-        if not any(all(record[key] == value for key, value in tried.items()) for record in read(lines)):
+        tried = {"shared": {}, "own": {}, "halves": False, **study["tuning"][number], "seed": args.seed}
+        if not any(all(record.get(key, False) == value for key, value in tried.items()) for record in read(lines)):
             record = {**tried, **attempt(study, data, tried, args.runs / args.study.stem), **environment()}
             append(lines, record)
             print(f"{lines.stem} {json.dumps(tried)}: {record['val']}, {record['seconds']} s", flush=True)
@@ -48,13 +52,29 @@ def attempt(study: dict[str, Any], data: Any, tried: dict[str, Any], runs: Path)
     start, options = time.time(), merge(study.get("options", {}), tried["shared"])
     shared = zlib.crc32(json.dumps(tried["shared"], sort_keys=True).encode())
     study = {**study, "options": options, "checkpoint_every": NO_CHECKPOINTS}
-    trainer, phase = train(study, data, tried["variant"], tried["seed"], runs / f"{shared:08x}", over=tried["own"])
+    first, second = halves(data) if tried.get("halves") else (data, data)
+    folder = runs / f"{shared:08x}"
+    trainer, phase = train(study, data, tried["variant"], tried["seed"], folder, over=tried["own"], student_data=first)
     result = trainer.results[phase]
-    val = {phase: result.best_mrr}
+    model = trainer.student if phase == "student" else trainer.baseline
     known = KnownAnswers.from_data(data, splits=("train", "val"))  # as in training, without test facts
-    val |= {name: evaluate(teacher, data, split="val", known=known).mrr for name, teacher in trainer.teachers.items()}
+    models = {phase: model, **trainer.teachers}
+    val = {name: evaluate(model, second, split="val", known=known).mrr for name, model in models.items()}
+    seen = {name: evaluate(model, first, split="val", known=known).mrr for name, model in models.items()}
     by_epoch = {str(record["epoch"]): record["val_mrr"] for record in result.history if "val_mrr" in record}
-    return {"val": val, "epoch": result.best_epoch, "by_epoch": by_epoch, "seconds": round(time.time() - start)}
+    told = {"val": val, "epoch": result.best_epoch, "by_epoch": by_epoch, "seconds": round(time.time() - start)}
+    return {**told, "seen": seen} if tried.get("halves") else told
+
+
+def halves(data: Any) -> tuple[Any, Any]:
+    """The graph with one half of its validation facts, and with the other; all else is the same."""
+    order = torch.randperm(len(split_triples(data, "val")), generator=torch.Generator().manual_seed(0))
+    found = []
+    for some in order.chunk(2):
+        half = copy.copy(data)
+        half.val_edge_index, half.val_edge_type = data.val_edge_index[:, some], data.val_edge_type[some]
+        found.append(half)
+    return found[0], found[1]
 
 
 if __name__ == "__main__":

@@ -31,6 +31,14 @@ def test_a_graph_without_modalities_has_a_state_too():
     assert repr(state) == "SelectionState(teachers=['structure'], dim=14)"
 
 
+def test_the_students_query_may_be_left_out():
+    shown, hidden = (SelectionState(["a"], torch.ones(3, 1), torch.ones(3), 1, query_dim=dim) for dim in (4, 0))
+    teachers = TeacherSignals(*(torch.rand(2, 1) for _ in range(5)))
+    student = StudentSignals(torch.rand(2), torch.rand(2, 1))
+    facts = torch.ones(2, 4), teachers, student, torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([2, 2])
+    assert torch.equal(hidden(*facts), shown(*facts)[:, 4:])
+
+
 def test_columns_say_where_the_parts_stand():
     presence = torch.tensor([[True, False], [False, True]])
     state = SelectionState(["image", "text"], presence, torch.tensor([0.0, 3.0]), num_relations=2, query_dim=2)

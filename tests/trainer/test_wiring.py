@@ -44,6 +44,16 @@ def test_every_selection_is_one_argument(trained, small_graph, small_options, se
     assert torch.isfinite(torch.tensor(last["loss"]))
 
 
+def test_the_agent_may_be_kept_from_the_students_queries(trained, small_graph, small_options):
+    widths = []
+    for query in (True, False):
+        trainer = make(trained, small_options, agent_query=query)
+        trainer.fit_student(small_graph, epochs=1)
+        widths.append(trainer.agent.state_dim)
+    assert widths[0] - widths[1] == trainer.student.interaction.query_dim > 0
+    trainer.selection(small_graph, split="val")  # what is asked afterwards has the same state
+
+
 def test_an_unknown_teacher_is_named(trained, small_graph, small_options):
     with pytest.raises(ConfigError, match="expected a teacher among .*, got 'sound'"):
         make(trained, small_options, selection="single:sound").fit_student(small_graph, epochs=1)

@@ -23,7 +23,7 @@ class SelectionState(nn.Module):
         presence (Tensor): Which modalities each entity has, ``[N, P]`` bool.
         degree (Tensor): Training degree of each entity, ``[N]``.
         num_relations (int): Number of relations :math:`R`, without inverses.
-        query_dim (int): Width of the student's query vector.
+        query_dim (int): Width of the student's query vector; 0 if it is not shown.
 
     Example:
         >>> import torch
@@ -86,7 +86,7 @@ class SelectionState(nn.Module):
         """The states of a batch of facts.
 
         Args:
-            query (Tensor): The student's query vectors, ``[M, query_dim]``.
+            query (Tensor): The student's query vectors, ``[M, query_dim]``; not read where they are not shown.
             teachers (TeacherSignals): Signals of the teachers on the same facts.
             student (StudentSignals): Signals of the student on the same facts.
             head (Tensor): Query entities, ``[M]``, int64.
@@ -97,7 +97,7 @@ class SelectionState(nn.Module):
             Tensor: ``[M, dim]``.
         """
         columns = [
-            nn.functional.normalize(query.detach(), dim=-1),
+            nn.functional.normalize(query.detach(), dim=-1) if self.query_dim > 0 else query[:, :0],
             teachers.features(),
             student.features(),
             self.presence[head],

@@ -88,6 +88,9 @@ class DSoMConfig:
             (default: :obj:`"exact"`)
         agent_baseline (str): Of REINFORCE: ``"moving"``, ``"learned"`` or ``"none"``. (default: :obj:`"moving"`)
         credit (str): Of REINFORCE: ``"shared"`` or ``"counterfactual"``. (default: :obj:`"shared"`)
+        agent_query (bool): Whether the agent sees the student's query vector, by which it may know the facts that it is
+            rewarded on by heart; without, it tells queries apart by relation, degree and what teachers and student
+            think of them. (default: :obj:`True`)
         agent_lr (float): Learning rate of the agent. (default: :obj:`0.003`)
         entropy_weight (float): Weight of the agent's entropy bonus. (default: :obj:`0.001`)
         neighbors (str): Kind of :class:`~torch_geometric_dsom.data.NeighborIndex`. (default: :obj:`"head"`)
@@ -168,6 +171,7 @@ class DSoMConfig:
     gradient: str = "exact"
     agent_baseline: str = "moving"
     credit: str = "shared"
+    agent_query: bool = True
     agent_lr: float = 3e-3
     entropy_weight: float = 1e-3
     neighbors: str = "head"

@@ -437,7 +437,7 @@ class DSoMTrainer:
             self.fit_fold_teachers(data, on_epoch)
         fold_teachers = self.fold_teachers if folds is not None else []
         ensemble = make_ensemble(self.config, data, self.teachers, fold_teachers, self.device, self.team)
-        state = make_state(data, list(self.teachers), student)
+        state = make_state(data, list(self.teachers), student, self.config.agent_query)
         if self.agent is None:
             self.agent = make_agent(self.config, data, ensemble, state, self._generator("agent"))
         sampler = self._sampler(data, config, "student", folds)

@@ -130,20 +130,21 @@ def make_candidates(
     return CandidateSampler(own.size, -(-config.num_candidates // world.size), generator)
 
 
-def make_state(data: Data, names: Sequence[str], student: TailScorer) -> SelectionState:
+def make_state(data: Data, names: Sequence[str], student: TailScorer, query: bool = True) -> SelectionState:
     """What the agent sees of a graph, its teachers and its student.
 
     Args:
         data (Data): A graph in the data contract.
         names (list[str]): Names of the teachers.
         student (Scorer or TailScorer): The student.
+        query (bool): Whether it sees the student's query vectors. (default: :obj:`True`)
     """
     kinds = modalities(data)
     presence = (
         torch.stack([data[f"{name}_mask"] for name in kinds], dim=-1) if kinds else torch.empty(data.num_nodes, 0)
     )
     degrees = degree(data.edge_index.flatten(), data.num_nodes)
-    query_dim = student.interaction.query_dim if isinstance(student, Scorer) else 0
+    query_dim = student.interaction.query_dim if query and isinstance(student, Scorer) else 0
     return SelectionState(names, presence, degrees, data.num_relations, query_dim)
 
 
