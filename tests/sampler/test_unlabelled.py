@@ -19,6 +19,17 @@ def test_entities_are_uniform_and_relations_as_often_as_in_training():
     assert torch.allclose(share, torch.tensor([3, 1, 0, 3, 1, 0]) / 8, atol=0.01)
 
 
+def test_entities_of_many_facts_may_be_asked_more_often():
+    head, _ = UnlabelledSampler(graph(), torch.Generator().manual_seed(0), degree_power=1.0).sample(40_000)
+    share = torch.bincount(head, minlength=10) / 40_000  # degrees 4, 2, 1, 1 and nothing for six
+    assert torch.allclose(share, torch.tensor([5, 3, 2, 2, 1, 1, 1, 1, 1, 1]) / 18, atol=0.01)
+    head, _ = UnlabelledSampler(graph(), torch.Generator().manual_seed(0), "alike", degree_power=0.5).sample(40_000)
+    weights = torch.tensor([5.0, 3.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).sqrt()
+    assert torch.allclose(torch.bincount(head, minlength=10) / 40_000, weights / weights.sum(), atol=0.01)
+    with pytest.raises(ConfigError, match="degree_power.*-1"):
+        UnlabelledSampler(graph(), degree_power=-1)
+
+
 def test_draws_follow_the_generator():
     one, other = (UnlabelledSampler(graph(), torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(one.sample(5)[0], other.sample(5)[0])

@@ -218,7 +218,9 @@ def best_on_validation(data: Data, ensemble: Ensemble) -> Tensor:
 
 def make_unlabelled(config: DSoMConfig, data: Data, generator: torch.Generator) -> UnlabelledSampler | None:
     """What draws queries without a training fact, as the configuration says."""
-    return UnlabelledSampler(data, generator, config.unlabelled_relations) if config.unlabelled > 0 else None
+    if config.unlabelled == 0:
+        return None
+    return UnlabelledSampler(data, generator, config.unlabelled_relations, config.unlabelled_degree)
 
 
 def make_lesson(
