@@ -35,6 +35,8 @@ def test_nested_values_keep_the_other_defaults():
         ({"temperature": 0.0}, "temperature: .* got 0.0"),
         ({"beta": -1.0}, "beta: .* got -1.0"),
         ({"alpha": -1.0}, "alpha: .* got -1.0"),
+        ({"distilled_n3": -1.0}, "distilled_n3: .* got -1.0"),
+        ({"unlabelled_degree": -1.0}, "unlabelled_degree: .* got -1.0"),
         ({"selection": "best"}, "selection: .* got 'best'"),
         ({"reward": "praise"}, "reward: .* got 'praise'"),
         ({"reward_facts": "test"}, "reward_facts: .* got 'test'"),

@@ -54,6 +54,19 @@ def test_the_agent_may_be_kept_from_the_students_queries(trained, small_graph, s
     trainer.selection(small_graph, split="val")  # what is asked afterwards has the same state
 
 
+def test_a_distilled_student_may_have_a_penalty_of_its_own(trained, small_graph, small_options):
+    students, baselines = [], []
+    for n3, own in ((0.3, None), (0.3, 0.0), (0.0, None)):
+        fit = {**small_options["student_fit"], "n3": n3}
+        trainer = make(trained, small_options, student_fit=fit, distilled_n3=own)
+        students.append(trainer.fit_student(small_graph, epochs=2).entity)
+        baselines.append(trainer.fit_baseline(small_graph, epochs=2).entity)
+    assert torch.equal(students[1], students[2])
+    assert not torch.equal(students[0], students[1])
+    assert torch.equal(baselines[0], baselines[1])
+    assert not torch.equal(baselines[1], baselines[2])
+
+
 def test_an_unknown_teacher_is_named(trained, small_graph, small_options):
     with pytest.raises(ConfigError, match="expected a teacher among .*, got 'sound'"):
         make(trained, small_options, selection="single:sound").fit_student(small_graph, epochs=1)

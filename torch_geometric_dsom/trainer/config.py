@@ -51,6 +51,9 @@ class DSoMConfig:
             (default: :obj:`"complex"`)
         teacher_scorer (str): Scoring function of the modality experts. (default: :obj:`"complex"`)
         student_fit (FitConfig): How the student is trained, and the CE-only student.
+        distilled_n3 (float, optional): Weight of the student's N3 penalty where teachers teach it; that of
+            :obj:`student_fit`, which CE-only and structural experts have, if :obj:`None`. Soft labels keep a student
+            from knowing its facts by heart as well, so that it may want less of it.
         teacher_fit (FitConfig): How the modality experts are trained; the structure expert for as long, else as the
             student is.
         student_dropout (float): Dropout of the student, in :math:`[0, 1)`. (default: :obj:`0.0`)
@@ -156,6 +159,7 @@ class DSoMConfig:
     scorer: str = "complex"
     teacher_scorer: str = "complex"
     student_fit: FitConfig = field(default_factory=lambda: FitConfig(epochs=24, optimizer="adagrad", lr=0.1, n3=0.05))
+    distilled_n3: float | None = None
     teacher_fit: FitConfig = field(default_factory=lambda: FitConfig(batch_size=512, max_facts=1, lr=5e-3))
     student_dropout: float = 0.0
     teacher_dropout: float = 0.5
@@ -210,7 +214,7 @@ class DSoMConfig:
         for name in ("student_dropout", "teacher_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
-        for name in ("alpha", "beta", "omega"):
+        for name in ("alpha", "beta", "omega", "distilled_n3"):
             if getattr(self, name) is not None and not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero, a positive number or None, got {getattr(self, name)}")
         if self.alpha is None and self.omega is None:

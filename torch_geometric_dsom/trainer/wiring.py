@@ -313,7 +313,7 @@ def make_objective(
         unlabelled_agent=StaticSampler(ensemble.num_teachers).to(device)
         if config.unlabelled_selection == "all"
         else None,
-        n3=config.student_fit.n3,
+        n3=config.student_fit.n3 if config.distilled_n3 is None else config.distilled_n3,
         relation_prediction=config.student_fit.relation_prediction,
         dtype=DTYPES[config.student_fit.dtype],
         workspace_bytes=config.student_fit.workspace_bytes,
