@@ -20,6 +20,7 @@ def objective(trial: optuna.Trial) -> float:
     options = {
         "gamma": trial.suggest_float("gamma", 0.1, 10.0, log=True),
         "temperature": trial.suggest_float("temperature", 0.5, 4.0),
+        "distilled_n3": trial.suggest_float("distilled_n3", 0.002, 0.2, log=True),
         "neighbors": trial.suggest_categorical("neighbors", ["head", "answers", "none"]),
     }
     trainer = DSoMTrainer(seed=0, rank=32, teachers=teachers, progress=False, **fits, **options).fit(data)
