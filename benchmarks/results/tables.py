@@ -74,9 +74,9 @@ def summary() -> str:
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
         "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both "
         "(*dsom_counts*, *dsom_counts_half*; *24*: of 24 epochs) or alone (*dsom_frequency*); query entities "
-        "left out of soft labels (*dsom_mask_self*); taught by the students of three seeds (*second*). The students "
-        "of three seeds side by side are one model of three times the "
-        "rank (*three*), compared with CE-only's three.",
+        "left out of soft labels (*dsom_mask_self*); taught by the students of three seeds (*second*); by the fused "
+        "teacher alone (*fused*); with a smaller penalty than CE-only has (*sharp*, *02*). The students of three seeds "
+        "side by side are one model of three times the rank (*three*), compared with CE-only's three.",
         "",
         *against_aims(against("ce_only")),
         "",
@@ -318,7 +318,7 @@ def halves(records: list[dict[str, Any]]) -> list[str]:
     lines = [
         "Shown one half of the validation facts alone, by which the agent is rewarded and the epoch chosen "
         "(`benchmarks/results/tune.py`, seed 0; validation MRR x 100 of each half, and less that of the structure "
-        "teacher, which knows neither):",
+        "teacher, whose epoch all of them chose):",
         "",
         "| | options | shown | other half | gain on shown | gain on other |",
         "|---|---|---|---|---|---|",
