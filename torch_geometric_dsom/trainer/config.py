@@ -113,7 +113,7 @@ class DSoMConfig:
         unlabelled_relations (str): Which relations are asked of an entity there: ``"frequent"``, any, as often as in
             training, or ``"alike"``, those of entities that resemble it. (default: :obj:`"alike"`)
         unlabelled_degree (float): Power of an entity's training facts, and one more, with which it is asked there: all
-            alike if 0, as often as it is asked in training if 1. (default: :obj:`0.0`)
+            alike if 0, about as often as in training if 1. (default: :obj:`0.0`)
         reward_facts (str): What the agent is rewarded on: ``"val"``, the validation facts, which no teacher was trained
             on, where there are any; or ``"train"``. (default: :obj:`"val"`)
         reward (str): ``"rank"``: gain in the reciprocal rank of the gold answer; ``"margin"``: gain in its
