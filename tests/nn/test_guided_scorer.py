@@ -89,6 +89,6 @@ def test_a_guided_scorer_may_have_a_second_guide(guided):
     assert all(isinstance(part.guide, Guide) for part in (again, again.scorer))
     config = both.config()
     with pytest.raises(
-        ConfigError, match=r"guide: expected the name of one of \['frequency', 'ridge', 'rules'\], got 'cats'"
+        ConfigError, match=r"guide: expected the name of one of \['frequency', 'paths', 'ridge', 'rules'\], got 'cats'"
     ):
         make_guided_scorer({**config, "guide": {**config["guide"], "name": "cats"}})

@@ -133,3 +133,35 @@ def relations_of(body: int, num_relations: int) -> tuple[int, ...]:
     """
     first, second = divmod(body, num_relations + 1)
     return (first,) if second == num_relations else (first, second)
+
+
+def walk_sizes(data: Data, steps: int, max_degree: int) -> list[float]:
+    """Facts that are crossed at each step from the head of a training query, in both directions, in the mean.
+
+    Those of the first two steps are counted; later ones grow as these do, as far as there are facts.
+
+    Args:
+        data (Data): A graph in the data contract.
+        steps (int): How many steps.
+        max_degree (int): Facts at most of an entity that is left again, but for the head.
+
+    Example:
+        >>> import torch
+        >>> data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_type=torch.tensor([0, 0]), num_nodes=3)
+        >>> data.num_relations = 1
+        >>> walk_sizes(data, 3, 200)
+        [1.5, 3.5, 4.0]
+    """
+    entities, relations = graph_sizes(data)
+    head, _, tail = with_inverses(split_triples(data, "train").cpu(), relations).unbind(dim=-1)
+    if head.numel() == 0:
+        return [0.0] * steps
+    degree = torch.bincount(head, minlength=entities).double()
+    onward = torch.where(degree <= max_degree, degree, 0)
+    # The head is reached at once, and left again at each step.
+    second = torch.zeros_like(degree).index_add_(0, head, onward[tail])
+    one, two = (float(part[head].mean()) for part in (degree, degree + second))
+    sizes, growth = [one, two], (two / one if one else 0.0)
+    while len(sizes) < steps:
+        sizes.append(sizes[-1] * growth)
+    return [min(size, float(head.numel())) for size in sizes[:steps]]

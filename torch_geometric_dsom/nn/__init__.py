@@ -16,6 +16,7 @@ from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
 from torch_geometric_dsom.nn.modality_teacher import ModalityTeacher, standardize
+from torch_geometric_dsom.nn.path_scorer import PathScorer
 from torch_geometric_dsom.nn.precision import fast_matmul, narrow_dtype, plain_matmul, product
 from torch_geometric_dsom.nn.product_of_experts import is_mean_of, product_of_experts
 from torch_geometric_dsom.nn.registry import (
@@ -50,6 +51,7 @@ __all__ = [
     "GuidedScorer",
     "Interaction",
     "ModalityTeacher",
+    "PathScorer",
     "RidgeScorer",
     "RotatE",
     "RotatEInteraction",

@@ -1,4 +1,4 @@
-"""What guides share: evidence for answers that a frozen scorer may listen to, and that was not trained."""
+"""What guides share: evidence for answers that a frozen scorer may listen to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Weight: TypeAlias = float | Tensor  # of the evidence, one for all queries or on
 
 
 class Guide(nn.Module, ABC):
-    """Evidence for answers, of a scorer without parameters to train.
+    """Evidence for answers that is not made of entity vectors: mined, solved, counted, or told by paths.
 
     Subclasses have a ``name``, the sizes of their graph, and give :meth:`from_data`, :meth:`add_to` and :meth:`config`.
 

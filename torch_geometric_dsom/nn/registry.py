@@ -14,6 +14,7 @@ from torch_geometric_dsom.nn.guide import Guide
 from torch_geometric_dsom.nn.guided_scorer import GuidedScorer
 from torch_geometric_dsom.nn.interaction import Interaction
 from torch_geometric_dsom.nn.mixture import SumInteraction
+from torch_geometric_dsom.nn.path_scorer import PathScorer
 from torch_geometric_dsom.nn.ridge_scorer import RidgeScorer
 from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.rule_scorer import RuleScorer
@@ -33,7 +34,7 @@ INTERACTIONS: dict[str, type[Interaction]] = {
     for cls in (ComplExInteraction, DistMultInteraction, TransEInteraction, RotatEInteraction, TuckERInteraction)
 }
 
-GUIDES: dict[str, type[Guide]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer, FrequencyScorer)}
+GUIDES: dict[str, type[Guide]] = {cls.name: cls for cls in (RuleScorer, RidgeScorer, FrequencyScorer, PathScorer)}
 
 
 def make_interaction(config: Mapping[str, Any] | str, rank: int | None = None) -> Interaction:

@@ -14,6 +14,7 @@ from torch_geometric_dsom.trainer.generations import next_teachers
 from torch_geometric_dsom.trainer.guides import fit_guides
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
+from torch_geometric_dsom.trainer.paths import PathObjective, fit_paths
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.program import export_scoring
 from torch_geometric_dsom.trainer.recommended import recommended
@@ -32,6 +33,7 @@ __all__ = [
     "FitResult",
     "MemoryEstimate",
     "Opinion",
+    "PathObjective",
     "Prediction",
     "SelectionShares",
     "Student",
@@ -43,6 +45,7 @@ __all__ = [
     "export_scoring",
     "fit_expert",
     "fit_guides",
+    "fit_paths",
     "fit_scorer",
     "next_teachers",
     "predict",

@@ -13,7 +13,7 @@ from torch_geometric_dsom.nn import SCORERS
 from torch_geometric_dsom.sampler import POLICIES
 from torch_geometric_dsom.sampler.teacher_sampler import BASELINES, CREDITS, GRADIENTS
 from torch_geometric_dsom.sampler.unlabelled import KINDS as UNLABELLED
-from torch_geometric_dsom.trainer.fit_config import AUTO, DTYPES, FitConfig
+from torch_geometric_dsom.trainer.fit_config import AUTO, DTYPES, PATH_FIT, FitConfig
 
 SELECTIONS = ("reinforced", "all", "random", "best_per_relation", "confidence")
 SINGLE = "single:"
@@ -74,6 +74,14 @@ class DSoMConfig:
         frequency_weight (float): Weight, in the fused teacher likewise, of how often an entity answers a relation and
             which others it answers, see :class:`~torch_geometric_dsom.nn.FrequencyScorer`; takes a byte for each
             entity, relation and direction. (default: :obj:`0.0`)
+        path_weight (float): Weight, in the fused teacher likewise, of what paths from the query entity to an answer
+            tell a small graph neural network, see :class:`~torch_geometric_dsom.nn.PathScorer`; it is trained beside
+            the experts. Not trained if 0. (default: :obj:`0.0`)
+        path_dim (int): Width of its vectors. (default: :obj:`32`)
+        path_layers (int): Steps of a path at most. (default: :obj:`3`)
+        path_max_degree (int): Facts at most of an entity that paths lead through. (default: :obj:`200`)
+        path_fit (FitConfig): How it is trained: with Adam, ``max_facts=1`` and ``batch_size=128``, so that each fact is
+            left out of what its own query sees. (default: 8 epochs)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -170,6 +178,11 @@ class DSoMConfig:
     rule_weight: float = 0.0
     ridge_weight: float = 0.0
     frequency_weight: float = 0.0
+    path_weight: float = 0.0
+    path_dim: int = 32
+    path_layers: int = 3
+    path_max_degree: int = 200
+    path_fit: FitConfig = PATH_FIT
     crossfit: int = 0
     selection: str = "reinforced"
     selection_per: str = "fact"
@@ -208,7 +221,16 @@ class DSoMConfig:
     mask_self: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("rank", "structure_experts", "top_k", "num_candidates", "candidate_top_k"):
+        for name in (
+            "rank",
+            "structure_experts",
+            "path_dim",
+            "path_layers",
+            "path_max_degree",
+            "top_k",
+            "num_candidates",
+            "candidate_top_k",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
         for name in ("student_dropout", "teacher_dropout"):
@@ -223,6 +245,7 @@ class DSoMConfig:
             "rule_weight",
             "ridge_weight",
             "frequency_weight",
+            "path_weight",
             "gamma",
             "warmup",
             "unlabelled",

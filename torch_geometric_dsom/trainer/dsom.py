@@ -19,7 +19,7 @@ from torch_geometric_dsom.distributed import ALONE, join
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, TailScorer, evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
-from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, Scorer, ShardedScorer
+from torch_geometric_dsom.nn import SCORERS, EmbeddingScorer, PathScorer, Scorer, ShardedScorer
 from torch_geometric_dsom.sampler import QuerySampler, RuleSampler, TeacherSampler, random_folds
 from torch_geometric_dsom.trackers import Tracker, TrackerList
 from torch_geometric_dsom.trainer import checkpoint
@@ -28,12 +28,13 @@ from torch_geometric_dsom.trainer.config import DSoMConfig, update
 from torch_geometric_dsom.trainer.cross_entropy_objective import CrossEntropyObjective
 from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.experts import FUSED, expert_fit, make_experts
-from torch_geometric_dsom.trainer.fit import FitResult, Record
+from torch_geometric_dsom.trainer.fit import FitResult, Objective, Record
 from torch_geometric_dsom.trainer.fit_config import FitConfig
 from torch_geometric_dsom.trainer.guides import guide_weights, guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
+from torch_geometric_dsom.trainer.paths import PATHS, PathObjective, check_fit
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 from torch_geometric_dsom.trainer.run_directory import RunDirectory
 from torch_geometric_dsom.trainer.selection import SelectionShares, selection_shares
@@ -236,8 +237,22 @@ class DSoMTrainer:
         teachers: dict[str, TailScorer] = {name: expert.freeze() for name, expert in experts.items()}
         weights = guide_weights(self.config)
         if len(experts) > 1 or any(weights.values()):
-            teachers[FUSED] = guided(fuse(list(experts.values())), data, weights)
+            trained = {PATHS: self._train_paths(data, prefix, on_epoch)} if weights[PATHS] > 0 else {}
+            teachers[FUSED] = guided(fuse(list(experts.values())), data, weights, trained)
         return teachers
+
+    def _train_paths(self, data: Data, prefix: str, on_epoch: Callable[[Record], None] | None) -> PathScorer:
+        config, phase = check_fit(self.config.path_fit), f"{prefix}teacher/{PATHS}"
+        guide = PathScorer.from_data(
+            data,
+            self.config.path_dim,
+            self.config.path_layers,
+            max_degree=self.config.path_max_degree,
+            generator=self._generator(prefix + PATHS),
+        ).to(self.device)
+        objective = PathObjective(guide, data, generator=self._generator(f"{phase}/kept"))
+        self._fit(guide, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
+        return guide.eval().requires_grad_(False)
 
     def fit_student(
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None
@@ -380,7 +395,7 @@ class DSoMTrainer:
         self,
         model: TailScorer,
         data: Data,
-        objective: CrossEntropyObjective,
+        objective: Objective,
         config: FitConfig,
         phase: str,
         on_epoch: Callable[[Record], None] | None,

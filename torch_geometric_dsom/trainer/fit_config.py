@@ -70,3 +70,6 @@ class FitConfig:
         for name in ("n3", "relation_prediction"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected zero or a positive number, got {getattr(self, name)}")
+
+
+PATH_FIT = FitConfig(epochs=8, batch_size=128, max_facts=1, lr=5e-3, evaluate_every=1, patience=2)  # what paths tell

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Scorer, product_of_experts
+from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, Scorer, product_of_experts
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, fit_guides
+from torch_geometric_dsom.trainer.guides import UNTRAINED, WEIGHTS, fit_guides
 from torch_geometric_dsom.trainer.student import Student, as_student
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def next_teachers(
     weights: Sequence[float] = WEIGHTS,
     kinds: Sequence[str] | None = None,
     shrinkage: float = math.inf,
-    guides: Sequence[str] = tuple(OPTIONS),
+    guides: Sequence[str | Guide] = UNTRAINED,
 ) -> dict[str, EmbeddingScorer | GuidedScorer]:
     r"""Teachers of a further generation: finished students side by side, and the same asked together with guides.
 
@@ -49,7 +49,7 @@ def next_teachers(
         kinds (list[str], optional): Which modalities the resembling entities are told by; all that the graph has if
             :obj:`None`, since a teacher may see them. (default: :obj:`None`)
         shrinkage (float): With a finite one, weights are chosen for each relation. (default: :obj:`math.inf`)
-        guides (list[str]): Which guides are tried. (default: all)
+        guides (list[str or Guide]): Which guides are tried. (default: all but ``"paths"``, which is trained)
 
     Returns:
         dict: ``"structure"`` and ``"fused"``, frozen, to be the :obj:`teachers` of a trainer; the former alone where

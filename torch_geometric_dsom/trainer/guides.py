@@ -1,9 +1,10 @@
-"""Frozen scorers that listen to guides: rules, entities that resemble, and how often an entity answers."""
+"""Frozen scorers that listen to guides: rules, entities that resemble, how often an entity answers, and paths."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch_geometric.data import Data
@@ -11,12 +12,19 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import TailScorer, device_of, weighted_ranks
-from torch_geometric_dsom.nn import GUIDES, EmbeddingScorer, Guide, GuidedScorer, RidgeScorer, Scorer
+from torch_geometric_dsom.nn import GUIDES, EmbeddingScorer, Guide, GuidedScorer, PathScorer, RidgeScorer, Scorer
 from torch_geometric_dsom.sampler import best_by_relation
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.paths import fit_paths
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0)
-OPTIONS = {"rules": "rule_weight", "ridge": "ridge_weight", "frequency": "frequency_weight"}  # of the fused teacher
+OPTIONS = {  # of the fused teacher
+    "rules": "rule_weight",
+    "ridge": "ridge_weight",
+    "frequency": "frequency_weight",
+    "paths": "path_weight",
+}
+UNTRAINED = ("rules", "ridge", "frequency")
 
 
 def guide_weights(config: DSoMConfig) -> dict[str, float]:
@@ -27,22 +35,26 @@ def guide_weights(config: DSoMConfig) -> dict[str, float]:
 
     Example:
         >>> guide_weights(DSoMConfig(ridge_weight=2.0))
-        {'rules': 0.0, 'ridge': 2.0, 'frequency': 0.0}
+        {'rules': 0.0, 'ridge': 2.0, 'frequency': 0.0, 'paths': 0.0}
     """
     return {name: getattr(config, option) for name, option in OPTIONS.items()}
 
 
-def guided(scorer: TailScorer, data: Data, weights: Mapping[str, float]) -> TailScorer:
+def guided(
+    scorer: TailScorer, data: Data, weights: Mapping[str, float], trained: Mapping[str, Guide] = MappingProxyType({})
+) -> TailScorer:
     """A frozen scorer that listens to guides of a graph as well, where these have a weight.
 
     Args:
         scorer (EmbeddingScorer or GuidedScorer): The scorer, such as the product of experts.
         data (Data): A graph in the data contract.
         weights (dict[str, float]): Weight of each guide, see :func:`guide_weights`; none is made of those of 0.
+        trained (dict[str, Guide]): Those that are there already. (default: none)
     """
     for name, weight in weights.items():
         if weight > 0:
-            guide = make_guide(name, data).to(device_of(scorer))
+            guide = trained[name] if name in trained else make_guide(name, data)
+            guide = guide.to(device_of(scorer))
             scorer = _listen(scorer, guide.solve() if isinstance(guide, RidgeScorer) else guide, weight)
     return scorer
 
@@ -53,9 +65,9 @@ def fit_guides(
     weights: Sequence[float] = WEIGHTS,
     kinds: Sequence[str] | None = (),
     shrinkage: float = math.inf,
-    guides: Sequence[str] = tuple(OPTIONS),
+    guides: Sequence[str | Guide] = UNTRAINED,
 ) -> EmbeddingScorer | GuidedScorer:
-    r"""A trained scorer, asked together with rules, resembling entities and counts: another model, trained no further.
+    r"""A trained scorer, asked together with guides such as rules and counts: another model, trained no further.
 
     Weights are tried one guide after the other, by default :class:`~torch_geometric_dsom.nn.RuleScorer` first, then
     :class:`~torch_geometric_dsom.nn.RidgeScorer` and :class:`~torch_geometric_dsom.nn.FrequencyScorer`: the one with
@@ -78,8 +90,9 @@ def fit_guides(
             has if :obj:`None`. (default: :obj:`()`)
         shrinkage (float): The facts :math:`s`, a positive number such as 20; with ``math.inf`` all relations have the
             same weight. (default: :obj:`math.inf`)
-        guides (list[str]): Which of ``"rules"``, ``"ridge"`` and ``"frequency"`` are tried, each once, in the order
-            given; the second takes :math:`4 N^2` bytes. (default: all, in this order)
+        guides (list[str or Guide]): Which of ``"rules"``, ``"ridge"``, ``"frequency"`` and ``"paths"`` are tried, each
+            once, in the order given, by name or made already. The second takes :math:`4 N^2` bytes, the last is
+            trained, see :func:`~torch_geometric_dsom.trainer.fit_paths`. (default: all but the last, in this order)
 
     Returns:
         GuidedScorer: The scorer with its guides; as plain tables where validation prefers none.
@@ -101,9 +114,10 @@ def fit_guides(
         raise ConfigError(f"weights: expected some, zero or positive, got {list(weights)}")
     if not shrinkage > 0:
         raise ConfigError(f"shrinkage: expected a positive number, got {shrinkage}")
-    if not set(guides) <= set(OPTIONS) or len(set(guides)) < len(guides):
-        raise ConfigError(f"guides: expected some of {list(OPTIONS)}, each once, got {list(guides)}")
-    told = [make_guide(name, data, kinds) for name in guides]
+    names = [guide.name if isinstance(guide, Guide) else guide for guide in guides]
+    if not set(names) <= set(OPTIONS) or len(set(names)) < len(names):
+        raise ConfigError(f"guides: expected some of {list(OPTIONS)}, each once, got {names}")
+    told = [guide if isinstance(guide, Guide) else make_guide(guide, data, kinds) for guide in guides]
     return listen(scorer.freeze(), told, data, weights, shrinkage)
 
 
@@ -111,7 +125,7 @@ def make_guide(name: str, data: Data, kinds: Sequence[str] | None = None) -> Gui
     """A guide of a graph by its name.
 
     Args:
-        name (str): ``"rules"``, ``"ridge"`` or ``"frequency"``.
+        name (str): ``"rules"``, ``"ridge"``, ``"frequency"`` or ``"paths"``, which is trained first.
         data (Data): A graph in the data contract.
         kinds (list[str], optional): Which modalities the resembling entities are told by as well; all that the graph
             has if :obj:`None`.
@@ -122,6 +136,8 @@ def make_guide(name: str, data: Data, kinds: Sequence[str] | None = None) -> Gui
         >>> make_guide("frequency", data)
         FrequencyScorer(60, 2)
     """
+    if name == PathScorer.name:
+        return fit_paths(PathScorer.from_data(data), data, progress=False)
     return RidgeScorer.from_data(data, kinds=kinds) if name == RidgeScorer.name else GUIDES[name].from_data(data)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import PathIndex, modalities, split_triples
-from torch_geometric_dsom.data.path_index import CHUNK
+from torch_geometric_dsom.data.path_index import CHUNK, walk_sizes
 from torch_geometric_dsom.errors import ConfigError, MemoryBudgetError
 from torch_geometric_dsom.evaluation.scoring import SCORE_BYTES
 from torch_geometric_dsom.nn import make_interaction, piece_rows, rows_within
@@ -21,10 +21,13 @@ from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.ensemble import CACHED_BYTES
 from torch_geometric_dsom.trainer.experts import FUSED, JOINT, STRUCTURE, expert_fit, expert_names
 from torch_geometric_dsom.trainer.fit_config import FitConfig, product_dtype
+from torch_geometric_dsom.trainer.paths import PATHS
 
 FLOAT, DOUBLE = 4, 8
 PATH = 8  # bytes of a path that rules hold for
 MINING = 96  # bytes for each path that is looked at together
+WALKED = 16  # bytes of a fact that messages walk along, and of how often an entity answers a relation
+MESSAGE = 72  # bytes of a message beside its vector
 COUNTING = 24  # bytes for each relation and entity that are counted together
 PARTS = ("teachers", "student", "baseline")
 LOWER = {  # which option makes a part smaller
@@ -32,6 +35,7 @@ LOWER = {  # which option makes a part smaller
     "rules": "the number of facts, or set rule_weight=0",
     "ridge": "the number of entities, or set ridge_weight=0",
     "frequencies": "the number of entities or relations, or set frequency_weight=0",
+    "paths": "path_fit.batch_size, path_layers or path_max_degree, or set path_weight=0",
     "features": "teacher_hidden, or take narrower features",
     "training": "rank",
     "workspace": "workspace_bytes or batch_size of student_fit and teacher_fit",
@@ -150,6 +154,7 @@ def estimate_memory(
     ridge, sums = FLOAT * size * size, FLOAT * size * (size // HUBS)  # the inverse; its sums for what has most answers
     relations = 2 * int(data.num_relations) if experts and config.frequency_weight > 0 else 0
     counts = relations * (int(data.num_nodes) + FLOAT * CLASSES)  # a byte for each entity
+    walks = WALKED * 2 * data.edge_type.numel() if experts and config.path_weight > 0 else 0
     phases: dict[str, dict[str, int]] = {}
     kept = tables = 0
     for prefix in runs if experts else []:
@@ -160,14 +165,20 @@ def estimate_memory(
             phases[f"{prefix}teacher/{name}"] = {"models": held, "features": features + part.activations, **sizes}
             held += part.parameters  # the last gradient stays
         frozen = copied = sum(part.table for part in experts.values())
-        if len(experts) > 1 or rules or ridge or counts:
+        if walks:
+            phases[f"{prefix}teacher/{PATHS}"] = {
+                "models": held + walks,
+                "features": features,
+                "paths": _paths(data, config),
+            }
+        if len(experts) > 1 or rules or ridge or counts or walks:
             # The tables, copies of them, and the fused one, which holds them side by side.
             mining = MINING * CHUNK + 2 * rules if rules else 0
             # Counts, a matrix, its factor and its inverse at once.
             counting = counts + 4 * DOUBLE * relations**2 + COUNTING * min(relations * int(data.num_nodes), COUNTED)
             guides = {"rules": mining, "ridge": 2 * ridge + sums, "frequencies": counting}  # a matrix and its factor
-            phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen, "features": features, **guides}
-            frozen, copied = 2 * frozen + rules + ridge + sums + counts, 2 * copied
+            phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen + walks, "features": features, **guides}
+            frozen, copied = 2 * frozen + rules + ridge + sums + counts + walks, 2 * copied
         kept, tables = kept + frozen, tables + copied
     if "student" in parts:
         phases["student"] = _student(data, config, kept, tables, teachers or {}, checkpoints)
@@ -232,6 +243,14 @@ def _fit(part: _Sizes, data: Data, fit: FitConfig, slabs: int, checkpoints: bool
         "validation": scores + 2 * part.table if facts else 0,
         "checkpoint": (2 + moments) * part.parameters if checkpoints else 0,
     }
+
+
+def _paths(data: Data, config: DSoMConfig) -> int:
+    """What training a guide of paths takes: messages, those of all steps and the way back, and logits."""
+    rows, vector = config.path_fit.batch_size, FLOAT * config.path_dim
+    sizes = walk_sizes(data, config.path_layers, config.path_max_degree)
+    each = sum(sizes) * (vector + MESSAGE) + 3 * max(sizes) * vector
+    return int(rows * (each + 3 * FLOAT * int(data.num_nodes)))
 
 
 def _student(

@@ -1,0 +1,309 @@
+"""A guide that is trained: messages walk from the query entity along the facts of the graph."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from torch_geometric_dsom.data.groups import expand_rows
+from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
+from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.nn.guide import Guide, Weight
+
+MESSAGES = 1 << 17  # of the first two steps that are made at once where nothing is learned
+TABLE = 16  # as many places as messages times this are looked up in a table, more are sorted
+
+
+class Pairs(NamedTuple):
+    """What is known of entities, each with the query that it is known for.
+
+    Args:
+        row (Tensor): Row of the batch, ``[P]``, int64.
+        entity (Tensor): Entity, ``[P]``, int64.
+        value (Tensor): ``[P]`` or ``[P, D]``.
+    """
+
+    row: Tensor
+    entity: Tensor
+    value: Tensor
+
+
+class PathScorer(Guide):
+    r"""Evidence of the paths from the query entity to an answer, told by a small graph neural network.
+
+    From the query entity, messages walk along facts, in both directions, one step a layer, to the entities that are
+    reached by then and no others, as in `RED-GNN <https://arxiv.org/abs/2108.06040>`_; the network has vectors for
+    relations and none for entities. With :math:`x_h^0 = q_r` at the query entity, the vector of the query's relation,
+    as in `NBFNet <https://arxiv.org/abs/2106.06935>`_, and 0 elsewhere,
+
+    .. math::
+        m_v^\ell = \sum_{(u, p, v)} \sigma\!\left( a^\ell\, \mathrm{ReLU}(A^\ell x_u^{\ell - 1} + B^\ell w_p^\ell +
+        C^\ell q_r) \right) (x_u^{\ell - 1} + w_p^\ell), \qquad
+        x_v^\ell = \mathrm{GRU}(\mathrm{ReLU}(M^\ell m_v^\ell),\; x_v^{\ell - 1})
+
+        e(h, r, t) = f(x_t^L, q_r) + \big( b_r \log (1 + n(r, t)) + c_r \big) [n(r, t) > 0]
+
+    where :math:`n(r, t)` are the training facts of :math:`r` with tail :math:`t`. An answer that is not reached within
+    :math:`L` steps, and answers :math:`r` nowhere, has zero. Messages enter hubs and leave them only where the hub is
+    the query entity. It sees no modality and no entity by name, and is to be trained, see
+    :func:`~torch_geometric_dsom.trainer.fit_paths`.
+
+    Args:
+        num_entities (int): Number of entities :math:`N`.
+        num_relations (int): Number of relations :math:`R`.
+        num_facts (int): Facts that messages walk along, both directions counted. (default: :obj:`0`)
+        num_answers (int): Pairs of a relation and an entity that answers it. (default: :obj:`0`)
+        dim (int): Width :math:`D` of the vectors. (default: :obj:`32`)
+        layers (int): Steps :math:`L`. (default: :obj:`3`)
+        attention_dim (int): Width of what a message is weighed by. (default: :obj:`5`)
+        max_degree (int): Facts of an entity that messages leave again. (default: :obj:`200`)
+        generator (torch.Generator, optional): Source of the initial values; a new one seeded with 0 if :obj:`None`.
+
+    Raises:
+        ConfigError: If a size is below one.
+
+    Example:
+        >>> from torch_geometric_dsom.datasets import FakeMMKG
+        >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
+        >>> PathScorer.from_data(data, dim=8, layers=2)
+        PathScorer(60, 2, facts=360, dim=8, layers=2)
+    """
+
+    name = "paths"
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        num_facts: int = 0,
+        num_answers: int = 0,
+        dim: int = 32,
+        layers: int = 3,
+        attention_dim: int = 5,
+        max_degree: int = 200,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        for name, number in (("dim", dim), ("layers", layers), ("attention_dim", attention_dim)):
+            if number < 1:
+                raise ConfigError(f"{name}: expected a positive number, got {number}")
+        if max_degree < 1:
+            raise ConfigError(f"max_degree: expected a positive number, got {max_degree}")
+        self.num_entities, self.num_relations, self.max_degree = num_entities, num_relations, max_degree
+        self.dim, self.attention_dim = dim, attention_dim
+        self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
+        self.start: Tensor  # of the facts of each entity
+        self.relation: Tensor
+        self.tail: Tensor
+        self.answer_start: Tensor  # of the entities that answer each relation
+        self.answer: Tensor
+        self.count: Tensor  # how often they do
+        self.register_buffer("start", torch.zeros(num_entities + 1, dtype=torch.long))
+        self.register_buffer("relation", torch.zeros(num_facts, dtype=torch.int32))
+        self.register_buffer("tail", torch.zeros(num_facts, dtype=torch.int32))
+        self.register_buffer("answer_start", torch.zeros(2 * num_relations + 1, dtype=torch.long))
+        self.register_buffer("answer", torch.zeros(num_answers, dtype=torch.int32))
+        self.register_buffer("count", torch.zeros(num_answers, dtype=torch.int32))
+        self.query = nn.Parameter(torch.empty(2 * num_relations, dim))
+        self.prior = nn.Parameter(torch.empty(2 * num_relations, 2))  # b and c
+        self.steps = nn.ModuleList(PathLayer(dim, 2 * num_relations + 1, attention_dim) for _ in range(layers))
+        # Values are drawn later, not from torch's global generator.
+        self.update = nn.utils.skip_init(nn.GRUCell, dim, dim)
+        self.hidden = nn.utils.skip_init(nn.Linear, 2 * dim, dim)
+        self.out = nn.utils.skip_init(nn.Linear, dim, 1)
+        self.reset_parameters()
+
+    @classmethod
+    def from_data(
+        cls,
+        data: Data,
+        dim: int = 32,
+        layers: int = 3,
+        attention_dim: int = 5,
+        max_degree: int = 200,
+        generator: torch.Generator | None = None,
+    ) -> PathScorer:
+        """A guide of a graph, not trained yet.
+
+        Args:
+            data (Data): A graph in the data contract; of its facts only those of training are read.
+            dim (int): As all that follow, see :class:`PathScorer`. (default: :obj:`32`)
+            layers (int): Steps. (default: :obj:`3`)
+            attention_dim (int): Width of what a message is weighed by. (default: :obj:`5`)
+            max_degree (int): Facts of an entity that messages leave again. (default: :obj:`200`)
+            generator (torch.Generator, optional): Source of the initial values.
+        """
+        entities, relations = graph_sizes(data)
+        facts = with_inverses(split_triples(data, "train").cpu(), relations).unique(dim=0)  # sorted by head
+        head, relation, tail = facts.unbind(dim=-1)
+        pair, count = (relation * entities + tail).unique(return_counts=True)
+        sizes = {"num_facts": facts.size(0), "num_answers": pair.numel()}
+        options = {"dim": dim, "layers": layers, "attention_dim": attention_dim, "max_degree": max_degree}
+        guide = cls(entities, relations, **sizes, **options, generator=generator)
+        guide.start[1:] = torch.bincount(head, minlength=entities).cumsum(0)
+        guide.relation.copy_(relation)
+        guide.tail.copy_(tail)
+        guide.answer_start[1:] = torch.bincount(pair // entities, minlength=2 * relations).cumsum(0)
+        guide.answer.copy_(pair % entities)
+        guide.count.copy_(count)
+        return guide
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew."""
+        for name, value in self.named_parameters():
+            if name == "prior" or "bias" in name:
+                value.zero_()
+            else:
+                nn.init.xavier_normal_(value, generator=self.generator)
+
+    def evidence(self, head: Tensor, rel: Tensor, left_out: Tensor | None = None) -> list[Pairs]:
+        """Evidence as pairs of query and entity, which add up; gradients reach the parameters.
+
+        Args:
+            head (Tensor): Query entities, ``[B]``, int64.
+            rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
+            left_out (Tensor, optional): For each query the tail of a fact that is looked at as if it were missing, or
+                -1, ``[B]``, int64. Nothing is left out if :obj:`None`.
+
+        Returns:
+            list[Pairs]: What paths tell, and what counts do.
+        """
+        reached = self._walk(head, rel, left_out)
+        told = torch.cat([reached.value, self.query[rel[reached.row]]], dim=-1)
+        value = self.out(torch.relu(self.hidden(told))).squeeze(-1)
+        return [reached._replace(value=value), self._counted(rel, left_out)]
+
+    def _walk(self, head: Tensor, rel: Tensor, left_out: Tensor | None) -> Pairs:
+        """The state of each entity that is reached."""
+        query = self.query[rel]
+        row = torch.arange(head.numel(), device=head.device)
+        reached = Pairs(row, head, query)
+        inverse = (rel + self.num_relations) % (2 * self.num_relations)
+        for layer in self.steps:
+            first = self.start[reached.entity]
+            degree = self.start[reached.entity + 1] - first
+            leaves = (degree <= self.max_degree) | (reached.entity == head[reached.row])
+            place, fact = expand_rows(first, torch.where(leaves, degree, 0))
+            kind, tail = self.relation[fact].long(), self.tail[fact].long()
+            if left_out is not None:
+                row, source = reached.row[place], reached.entity[place]
+                gone = (kind == rel[row]) & (source == head[row]) & (tail == left_out[row])
+                gone |= (kind == inverse[row]) & (source == left_out[row]) & (tail == head[row])
+                place, kind, tail = place[~gone], kind[~gone], tail[~gone]
+            stay = torch.arange(reached.row.numel(), device=head.device)
+            place, tail = torch.cat([stay, place]), torch.cat([reached.entity, tail])
+            kind = torch.cat([torch.full_like(stay, 2 * self.num_relations), kind])
+            key, target = compact(reached.row[place] * self.num_entities + tail, head.numel() * self.num_entities)
+            told = layer(reached, query, place, kind, target, key.numel())
+            before = told.new_zeros(told.shape).index_copy(0, target[: stay.numel()], reached.value)
+            reached = Pairs(key // self.num_entities, key % self.num_entities, self.update(told, before))
+        return reached
+
+    def _counted(self, rel: Tensor, left_out: Tensor | None) -> Pairs:
+        """What is known of entities that answer the relation of a query."""
+        first = self.answer_start[rel]
+        row, place = expand_rows(first, self.answer_start[rel + 1] - first)
+        entity, count = self.answer[place].long(), self.count[place]
+        if left_out is not None:
+            count = count - (entity == left_out[row]).to(count)
+            row, entity, count = (part[count > 0] for part in (row, entity, count))
+        slope, offset = self.prior[rel[row]].unbind(dim=-1)
+        return Pairs(row, entity, slope * count.to(slope).log1p() + offset)
+
+    @torch.no_grad()
+    def add_to(
+        self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
+    ) -> Tensor:
+        """See :meth:`Guide.add_to`."""
+        for some in self._parts(head):
+            each = weight[some] if isinstance(weight, Tensor) else weight
+            for row, entity, value in self.evidence(head[some], rel[some]):
+                self._add_pairs(scores[some], row, entity, value, candidates, each)
+        return scores
+
+    def _parts(self, head: Tensor) -> list[slice]:
+        """Queries that are asked together: some send many more messages than others."""
+        degree = self.start.diff()
+        row, fact = expand_rows(self.start[head], degree[head])
+        onward = degree[self.tail[fact].long()]
+        cost = degree[head].index_add(0, row, torch.where(onward <= self.max_degree, onward, 0))
+        part = cost.clamp_min_(1).cumsum(0).sub_(1).div_(MESSAGES, rounding_mode="floor")
+        cuts = [0, *((part.diff() > 0).nonzero().flatten() + 1).tolist(), head.numel()]
+        return [slice(first, end) for first, end in itertools.pairwise(cuts) if end > first]
+
+    def config(self) -> dict[str, Any]:
+        """The arguments, plain values."""
+        sizes = {"num_facts": self.relation.numel(), "num_answers": self.answer.numel()}
+        shape = {"dim": self.dim, "layers": len(self.steps), "attention_dim": self.attention_dim}
+        graph = {"num_entities": self.num_entities, "num_relations": self.num_relations}
+        return {**graph, **sizes, **shape, "max_degree": self.max_degree}
+
+    def extra_repr(self) -> str:
+        """What is shown of it."""
+        return f"{self.num_entities}, {self.num_relations}, facts={self.relation.numel()}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()}, dim={self.dim}, layers={len(self.steps)})"
+
+
+class PathLayer(nn.Module):
+    r"""One step of :class:`PathScorer`: messages along facts, weighed by what they come from and what is asked.
+
+    Args:
+        dim (int): Width of the vectors.
+        num_kinds (int): Relations that messages walk along, inverse ones and the one of staying counted.
+        attention_dim (int): Width of what a message is weighed by.
+    """
+
+    def __init__(self, dim: int, num_kinds: int, attention_dim: int) -> None:
+        super().__init__()
+        self.relation = nn.Parameter(torch.empty(num_kinds, dim))
+        self.source = nn.utils.skip_init(nn.Linear, dim, attention_dim, bias=False)
+        self.kind = nn.utils.skip_init(nn.Linear, dim, attention_dim, bias=False)
+        self.asked = nn.utils.skip_init(nn.Linear, dim, attention_dim)
+        self.attention = nn.utils.skip_init(nn.Linear, attention_dim, 1)
+        self.message = nn.utils.skip_init(nn.Linear, dim, dim, bias=False)
+
+    def forward(self, reached: Pairs, query: Tensor, place: Tensor, kind: Tensor, target: Tensor, size: int) -> Tensor:
+        """What the messages tell each entity that they reach, ``[size, D]``.
+
+        Args:
+            reached (Pairs): The entities that they come from, with their state.
+            query (Tensor): Vectors of the queries, ``[B, D]``.
+            place (Tensor): Where each message comes from, ``[E]``, int64.
+            kind (Tensor): The relation that it walks along, ``[E]``, int64.
+            target (Tensor): Where it arrives, ``[E]``, int64.
+            size (int): Number of entities that are reached.
+        """
+        known = self.source(reached.value) + self.asked(query)[reached.row]
+        weight = torch.sigmoid(self.attention(torch.relu(known[place] + self.kind(self.relation)[kind])))
+        message = (reached.value[place] + self.relation[kind]) * weight
+        return torch.relu(self.message(message.new_zeros(size, message.size(1)).index_add(0, target, message)))
+
+
+def compact(key: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The different numbers among some, sorted, and where each of them is.
+
+    Args:
+        key (Tensor): ``[E]``, int64, in ``[0, size)``.
+        size (int): One more than the largest there can be.
+
+    Example:
+        >>> import torch
+        >>> compact(torch.tensor([7, 2, 7]), 9)
+        (tensor([2, 7]), tensor([1, 0, 1]))
+    """
+    if size > TABLE * key.numel():
+        found, place = key.unique(return_inverse=True)
+        return found, place
+    there = torch.zeros(size, dtype=torch.bool, device=key.device)
+    there[key] = True
+    found = there.nonzero().flatten()
+    slot = torch.empty(size, dtype=torch.long, device=key.device)
+    slot[found] = torch.arange(found.numel(), device=key.device)
+    return found, slot[key]
