@@ -34,10 +34,19 @@ from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers, Vocabulary
 from torch_geometric_dsom.datasets import load_dataset
 from torch_geometric_dsom.evaluation import TailScorer, breakdown, calibration, evaluate
-from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, product_of_experts
-from torch_geometric_dsom.trainer import DSoMConfig, Student, next_teachers, recommended
+from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, PathScorer, product_of_experts
+from torch_geometric_dsom.trainer import Student, next_teachers, recommended
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import OPTIONS, WEIGHTS, guide_weights, guided, listen, make_guide
+from torch_geometric_dsom.trainer.guides import (
+    OPTIONS,
+    UNTRAINED,
+    WEIGHTS,
+    guide_weights,
+    guided,
+    listen,
+    make_guide,
+)
+from torch_geometric_dsom.trainer.paths import PATHS
 
 HERE = Path(__file__).parent
 VARIANTS = json.loads((HERE / "variants.json").read_text(encoding="utf-8"))
@@ -47,6 +56,8 @@ ASKED = {
     "by_relation": (("rules", "ridge"), 20.0),
     "counted": (("rules", "ridge", "frequency"), math.inf),
     "counted_by_relation": (("rules", "ridge", "frequency"), 20.0),
+    "with_paths": (("rules", "ridge", "frequency", "paths"), math.inf),
+    "with_paths_by_relation": (("rules", "ridge", "frequency", "paths"), 20.0),
 }
 MODEL = "model"  # of a run that others need
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
@@ -97,7 +108,7 @@ def run(study: dict[str, Any], data: Any, name: str, seed: int, runs: Path, line
         "seconds": None if begun else round(time.time() - start),
         "cpu_seconds": None if begun else round(time.process_time() - cpu),
         "rank": trainer.config.rank,
-        **(with_guides(model.freeze(), data) if study.get("guided", True) else {}),
+        **asked(study, model.freeze(), data, seed, runs),
         **environment(),
     }
     if phase == "student" and name == "dsom":
@@ -123,7 +134,7 @@ def side_by_side(study: dict[str, Any], data: Any, name: str, seed: int, runs: P
         "seconds": None,
         "cpu_seconds": None,
         "rank": sum(part.rank for part in models),
-        **(with_guides(model, data) if study.get("guided", True) else {}),
+        **asked(study, model, data, seed, runs),
         **environment(),
     }
     append(lines, record)
@@ -180,7 +191,9 @@ def train(
     """
     variant, every = VARIANTS[name], study.get("checkpoint_every", 1)
     base = merge(recommended(study["dataset"]), study.get("options", {}))
-    options = merge(merge(base, variant.get("options", {})), over)
+    # What the guide of paths is like is no matter of CE-only, nor of teachers that do not listen to it.
+    shape = {} if variant.get("baseline") else study.get("paths", {})
+    options = merge(merge(merge(base, shape), variant.get("options", {})), over)
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
     student_data = data if student_data is None else student_data
     with matmul_precision(study.get("matmul_precision", "highest")):
@@ -191,22 +204,33 @@ def train(
             students = all_seeds(study, data, variant["taught_by"], runs, lines)
             after = study["seeds"].index(seed) + 1  # a student is not its own teacher, where one alone teaches
             students = (students[after:] + students[:after])[: variant.get("teaching")]
-            trainer.teachers = next_teachers(students, data, **variant.get("next", {}))
-            tell_teachers(trainer.teachers, data, f"teachers of {name}", seed, lines)
+            told, trained = dict(variant.get("next", {})), {}
+            if PATHS in told.get("guides", ()):
+                trained[PATHS] = paths(study, data, seed, runs)
+                told["guides"] = [trained.get(guide, guide) for guide in told["guides"]]
+            trainer.teachers = next_teachers(students, data, **told)
+            tell_teachers({**trained, **trainer.teachers}, data, f"teachers of {name}", seed, lines)
         else:
-            trainer.teachers = teachers(data, base, seed, runs, name, trainer.config, lines, every)
+            weights = guide_weights(trainer.config)
+            trained = {PATHS: paths(study, data, seed, runs)} if weights[PATHS] > 0 else {}
+            trainer.teachers = teachers(data, base, seed, runs, name, weights, trained, lines, every)
         if trainer.config.crossfit:
             trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
         trainer.fit_student(student_data)
         return trainer, "student"
 
 
-def with_guides(student: EmbeddingScorer, data: Any) -> dict[str, Any]:
+def asked(study: dict[str, Any], student: EmbeddingScorer, data: Any, seed: int, runs: Path) -> dict[str, Any]:
     """The finished student, asked together with guides that see structure alone; validation facts choose weights."""
-    guides = {name: make_guide(name, data, kinds=()) for name in OPTIONS}
+    if not study.get("guided", True):
+        return {}
+    guides = {name: make_guide(name, data, kinds=()) for name in UNTRAINED}
+    guides |= {PATHS: paths(study, data, seed, runs)} if "paths" in study else {}
     known, told = KnownAnswers.from_data(data, splits=("train", "val")), {}
     found: dict[tuple[tuple[str, ...], float], TailScorer] = {}
     for key, (names, shrinkage) in ASKED.items():
+        if not set(names) <= set(guides):
+            continue
         # Guides are tried one after the other, so that what was found with fewer is where the next one begins.
         before = found.get((names[:-1], shrinkage))
         rest = [guides[name] for name in (names if before is None else names[-1:])]
@@ -226,6 +250,17 @@ def with_guides(student: EmbeddingScorer, data: Any) -> dict[str, Any]:
     return told
 
 
+def paths(study: dict[str, Any], data: Any, seed: int, runs: Path) -> PathScorer:
+    """The guide of paths of a seed, trained once for all variants, with what the study says of it."""
+    options = merge(recommended(study["dataset"]), study.get("options", {}))
+    options = merge(merge(options, study.get("paths", {})), dict.fromkeys(OPTIONS.values(), 0.0))
+    work, every = runs / f"paths-seed{seed}", study.get("checkpoint_every", 1)
+    runs.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{work}.lock"):
+        trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
+        return trainer.fit_paths(data)
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Options over options; nested ones likewise."""
     found = dict(base)
@@ -241,7 +276,8 @@ def teachers(
     seed: int,
     runs: Path,
     variant: str,
-    config: DSoMConfig,
+    weights: Mapping[str, float],
+    trained: Mapping[str, Guide],
     lines: Path | None,
     every: int = 1,
 ) -> dict[str, Any]:
@@ -254,8 +290,8 @@ def teachers(
         trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **apart)
         found: dict[str, Any] = trainer.fit_teachers(data)
         last = found.get(FUSED, found[STRUCTURE])
-        both = guided(last, data, guide_weights(config))
-        told = found if both is last else {FUSED: both}
+        both = guided(last, data, weights, trained)
+        told = found if both is last else {**trained, FUSED: both}
         name = "teachers" if both is last else f"teachers of {variant}"
         seconds = None if begun else round(time.time() - start)
         tell_teachers(told, data, name, seed, lines, seconds, None if begun else round(time.process_time() - cpu))

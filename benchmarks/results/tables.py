@@ -97,6 +97,14 @@ def summary() -> str:
         "And with all three by relation and direction:",
         "",
         *against_aims(against("ce_only_guided"), "counted_by_relation"),
+        "",
+        "With what paths tell as a fourth guide (`fit_paths`), one weight each:",
+        "",
+        *against_aims(against("ce_only_guided"), "with_paths"),
+        "",
+        "And with all four by relation and direction:",
+        "",
+        *against_aims(against("ce_only_guided"), "with_paths_by_relation"),
     ]
     return "\n".join([*lines, ""])
 
@@ -180,10 +188,11 @@ def main_rows(study: dict[str, Any], runs: Runs) -> list[str]:
         guided = list(runs.get(f"teachers of {name}", {}).values())
         if guided:
             last = "fused" if all("fused" in run["test"] for run in guided) else "structure"
-            cells = [cell([run["test"][last]["both"][metric] for run in guided]) for metric in METRICS]
-            lines.append(
-                f"| teacher: {last}, of *{VARIANTS[name]['title']}* | {len(guided)} | {' | '.join(cells)} | | |"
-            )
+            for part in ("paths", last) if all("paths" in run["test"] for run in guided) else (last,):
+                cells = [cell([run["test"][part]["both"][metric] for run in guided]) for metric in METRICS]
+                lines.append(
+                    f"| teacher: {part}, of *{VARIANTS[name]['title']}* | {len(guided)} | {' | '.join(cells)} | | |"
+                )
     for name in study["variants"]:
         found = list(runs.get(name, {}).values())
         if found and "curve" not in VARIANTS[name]:
@@ -255,6 +264,21 @@ def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
             "counted_by_relation",
             "The same with weights for each relation and direction; *one for all* is the table before:",
             ("one for all", "counted"),
+        ),
+        *asked_with(
+            study,
+            runs,
+            "with_paths",
+            "With paths, told by a small graph neural network (`fit_paths`), as a fourth guide, one weight each; "
+            "*three* is the table with three guides and one weight each:",
+            ("three", "counted"),
+        ),
+        *asked_with(
+            study,
+            runs,
+            "with_paths_by_relation",
+            "The same with weights for each relation and direction; *one for all* is the table before:",
+            ("one for all", "with_paths"),
         ),
     ]
 

@@ -84,3 +84,20 @@ def test_hubs_are_not_run_through_and_bounds_are_told():
     assert {len(index) for _, index, _ in told(PathIndex(star, 5), PathIndex(star, 5))} == {1, 2}
     with pytest.raises(ConfigError, match="max_degree: expected a positive number, got 0"):
         PathIndex(star, 0)
+
+
+@given(FACTS, st.integers(1, 8))
+def test_walks_cross_as_many_facts_as_a_loop_counts(facts, max_degree):
+    steps = [fact for h, r, t in facts for fact in ((h, r, t), (t, r + RELATIONS, h))]
+    degree = {node: sum(h == node for h, _, _ in steps) for node in range(NODES)}
+    first = [degree[head] for head, _, _ in steps]
+    second = [
+        degree[head] + sum(degree[t] for h, _, t in steps if h == head and degree[t] <= max_degree)
+        for head, _, _ in steps
+    ]
+    sizes = path_index.walk_sizes(graph(facts), 3, max_degree)
+    number = max(len(steps), 1)
+    assert sizes[0] == pytest.approx(sum(first) / number)
+    assert sizes[1] == pytest.approx(min(sum(second) / number, len(steps)))
+    assert sizes[1] <= sizes[2] <= len(steps)
+    assert path_index.walk_sizes(graph(facts), 1, max_degree) == sizes[:1]

@@ -32,6 +32,7 @@ VARIANTS = {
     "few candidates": {"candidates": "topk", "num_candidates": 30, "candidate_top_k": 3, "selection": "random"},
     "entities dealt out": {"distributed": "entity", "teacher_dropout": 0.5, "student_dropout": 0.2},
     "lookahead": {"reward": "lookahead"},
+    "paths": {"path_weight": 1.0, "path_dim": 6, "path_layers": 2, "path_fit": {"epochs": 2, "batch_size": 51}},
 }
 
 

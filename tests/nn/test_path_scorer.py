@@ -126,11 +126,11 @@ def test_queries_are_asked_a_few_at_a_time(monkeypatch, weight):
     scorer, before = scorer_of(facts), torch.rand(len(HEAD), NODES, generator=torch.Generator().manual_seed(2))
     each = weight[:, None] if isinstance(weight, torch.Tensor) else weight
     expected = before + each * scorer.score_tails(HEAD, REL)
-    for most in (1, 7, 1 << 17):
+    for most in (1, 7, 1 << 11):
         monkeypatch.setattr(path_scorer, "MESSAGES", most)
         parts = scorer._parts(HEAD)
         assert [row for part in parts for row in range(len(HEAD))[part]] == list(range(len(HEAD)))
-        assert (len(parts) > 1) == (most < 1 << 17)
+        assert (len(parts) > 1) == (most < 1 << 11)
         torch.testing.assert_close(scorer.add_to(before.clone(), HEAD, REL, weight=weight), expected)
 
 

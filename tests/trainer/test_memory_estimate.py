@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import PathIndex
 from torch_geometric_dsom.errors import ConfigError, DSoMError, MemoryBudgetError
-from torch_geometric_dsom.nn import FrequencyScorer, RidgeScorer, RuleScorer
+from torch_geometric_dsom.nn import FrequencyScorer, PathScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import DSoMConfig, MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer import soft_label_cache as caches
 from torch_geometric_dsom.trainer.experts import make_experts
@@ -55,6 +55,7 @@ SIZES = {"rank": 64, "teacher_hidden": 128, "student_fit": FIT, "teacher_fit": F
         pytest.param({"crossfit": 2}, marks=pytest.mark.slow),
         pytest.param({"rule_weight": 2.0}, marks=pytest.mark.slow),
         pytest.param({"ridge_weight": 2.0}, marks=pytest.mark.slow),
+        pytest.param({"path_weight": 1.0, "path_fit": {"epochs": 1}}, marks=pytest.mark.slow),
         pytest.param({"cache": "none", "gradient": "reinforce", "teacher_dtype": "bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -159,6 +160,21 @@ def test_frequencies_count_their_tables(small_graph):
     assert counted.phases["teacher/fused"]["frequencies"] == more + 4 * 8 * 6**2 + 24 * 6 * 60
     bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
     assert "teacher/fused" in estimate_memory(bare, DSoMConfig(frequency_weight=1.0)).phases
+
+
+def test_paths_count_what_messages_take(small_graph):
+    plain = estimate_memory(small_graph, DSoMConfig())
+    told = estimate_memory(small_graph, DSoMConfig(path_weight=1.0))
+    assert list(told.phases) == [*list(plain.phases)[:-2], "teacher/paths", *list(plain.phases)[-2:]]
+    facts = PathScorer.from_data(small_graph)
+    buffers = sum(part.numel() * part.element_size() for part in facts.buffers())
+    kept = told.phases["student"]["models"] - plain.phases["student"]["models"]
+    assert kept / 2 < buffers <= kept + 8 * (61 + 7)  # where entities and relations begin is not counted
+    more = [estimate_memory(small_graph, DSoMConfig(path_layers=n), parts=["paths"]).total() for n in (1, 2, 3)]
+    assert more == sorted(more)
+    assert list(estimate_memory(small_graph, parts=["paths"]).phases) == ["teacher/paths"]
+    bare = Data(edge_index=small_graph.edge_index, edge_type=small_graph.edge_type, num_nodes=60, num_relations=3)
+    assert "teacher/fused" in estimate_memory(bare, DSoMConfig(path_weight=1.0)).phases
 
 
 def test_narrow_copies_are_of_tables_alone(small_graph):

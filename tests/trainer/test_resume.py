@@ -21,6 +21,7 @@ VARIANTS = {
     "lookahead": {"reward": "lookahead", "cache": "mmap"},
     "random sets, few candidates": {"selection": "random", "candidates": "topk", "num_candidates": 20},
     "cross-fitted": {"crossfit": 2, "cache_top_k": 8},
+    "paths": {"path_weight": 1.0, "path_dim": 6, "path_fit": {"epochs": 4, "evaluate_every": 2}},
 }
 
 
@@ -48,7 +49,8 @@ def same(one, other):
     assert torch.equal(one.student.entity, other.student.entity)
     assert torch.equal(one.student.relation, other.student.relation)
     for name, teacher in one.teachers.items():
-        assert torch.equal(teacher.entity, other.teachers[name].entity), name
+        found = other.teachers[name].state_dict()
+        assert all(torch.equal(value, found[key]) for key, value in teacher.state_dict().items()), name
     drop = {"seconds"}
     histories = [[{k: v for k, v in record.items() if k not in drop} for record in t.history] for t in (one, other)]
     assert histories[0] == histories[1]

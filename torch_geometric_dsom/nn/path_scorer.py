@@ -14,8 +14,9 @@ from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_i
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.guide import Guide, Weight
 
-MESSAGES = 1 << 17  # of the first two steps that are made at once where nothing is learned
-TABLE = 16  # as many places as messages times this are looked up in a table, more are sorted
+MESSAGES = 1 << 11  # of the first two steps that are made at once where nothing is learned: what a CPU's cache holds
+MANY = 1 << 17  # the same elsewhere
+TABLE = 8  # as many places as messages times this are looked up in a table, more are sorted
 
 
 class Pairs(NamedTuple):
@@ -232,7 +233,8 @@ class PathScorer(Guide):
         row, fact = expand_rows(self.start[head], degree[head])
         onward = degree[self.tail[fact].long()]
         cost = degree[head].index_add(0, row, torch.where(onward <= self.max_degree, onward, 0))
-        part = cost.clamp_min_(1).cumsum(0).sub_(1).div_(MESSAGES, rounding_mode="floor")
+        most = MESSAGES if head.device.type == "cpu" else MANY
+        part = cost.clamp_min_(1).cumsum(0).sub_(1).div_(most, rounding_mode="floor")
         cuts = [0, *((part.diff() > 0).nonzero().flatten() + 1).tolist(), head.numel()]
         return [slice(first, end) for first, end in itertools.pairwise(cuts) if end > first]
 

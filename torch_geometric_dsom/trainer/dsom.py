@@ -224,6 +224,29 @@ class DSoMTrainer:
                 self.fold_teachers.append(self._train_experts(part, f"fold{fold}/", on_epoch))
         return self.fold_teachers
 
+    def fit_paths(self, data: Data, on_epoch: Callable[[Record], None] | None = None) -> PathScorer:
+        """Trains the guide of paths alone, with the options that begin with ``path``, and freezes it.
+
+        :meth:`fit_teachers` does so where :obj:`path_weight` is positive. A finished student may be asked together with
+        it as well, see :func:`~torch_geometric_dsom.trainer.fit_guides`.
+        """
+        self._check(data, "paths")
+        with self._kept(data):
+            return self._train_paths(data, "", on_epoch)
+
+    def _train_paths(self, data: Data, prefix: str, on_epoch: Callable[[Record], None] | None) -> PathScorer:
+        config, phase = check_fit(self.config.path_fit), f"{prefix}teacher/{PATHS}"
+        guide = PathScorer.from_data(
+            data,
+            self.config.path_dim,
+            self.config.path_layers,
+            max_degree=self.config.path_max_degree,
+            generator=self._generator(prefix + PATHS),
+        ).to(self.device)
+        objective = PathObjective(guide, data, generator=self._generator(f"{phase}/kept"))
+        self._fit(guide, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
+        return guide.eval().requires_grad_(False)
+
     def _train_experts(
         self, data: Data, prefix: str, on_epoch: Callable[[Record], None] | None
     ) -> dict[str, TailScorer]:
@@ -240,19 +263,6 @@ class DSoMTrainer:
             trained = {PATHS: self._train_paths(data, prefix, on_epoch)} if weights[PATHS] > 0 else {}
             teachers[FUSED] = guided(fuse(list(experts.values())), data, weights, trained)
         return teachers
-
-    def _train_paths(self, data: Data, prefix: str, on_epoch: Callable[[Record], None] | None) -> PathScorer:
-        config, phase = check_fit(self.config.path_fit), f"{prefix}teacher/{PATHS}"
-        guide = PathScorer.from_data(
-            data,
-            self.config.path_dim,
-            self.config.path_layers,
-            max_degree=self.config.path_max_degree,
-            generator=self._generator(prefix + PATHS),
-        ).to(self.device)
-        objective = PathObjective(guide, data, generator=self._generator(f"{phase}/kept"))
-        self._fit(guide, data, objective, config, phase, on_epoch, self._sampler(data, config, phase))
-        return guide.eval().requires_grad_(False)
 
     def fit_student(
         self, data: Data, epochs: int | None = None, on_epoch: Callable[[Record], None] | None = None

@@ -29,7 +29,7 @@ MINING = 96  # bytes for each path that is looked at together
 WALKED = 16  # bytes of a fact that messages walk along, and of how often an entity answers a relation
 MESSAGE = 72  # bytes of a message beside its vector
 COUNTING = 24  # bytes for each relation and entity that are counted together
-PARTS = ("teachers", "student", "baseline")
+PARTS = ("teachers", "student", "baseline", "paths")
 LOWER = {  # which option makes a part smaller
     "models": "rank",
     "rules": "the number of facts, or set rule_weight=0",
@@ -124,7 +124,7 @@ def estimate_memory(
         config (DSoMConfig, optional): The configuration; defaults if :obj:`None`.
         teachers (dict, optional): Teachers that are there already, by name; none but those of folds are trained then.
         checkpoints (bool): Whether the run is kept in a folder. (default: :obj:`False`)
-        parts (list[str]): Which of ``"teachers"``, ``"student"`` and ``"baseline"``.
+        parts (list[str]): Which of ``"teachers"``, ``"student"``, ``"baseline"`` and ``"paths"``.
             (default: :obj:`("teachers", "student")`)
 
     Returns:
@@ -180,6 +180,9 @@ def estimate_memory(
             phases[f"{prefix}teacher/{FUSED}"] = {"models": held + 3 * frozen + walks, "features": features, **guides}
             frozen, copied = 2 * frozen + rules + ridge + sums + counts + walks, 2 * copied
         kept, tables = kept + frozen, tables + copied
+    if "paths" in parts:
+        walks = WALKED * 2 * data.edge_type.numel()
+        phases[f"teacher/{PATHS}"] = {"models": walks, "paths": _paths(data, config)}
     if "student" in parts:
         phases["student"] = _student(data, config, kept, tables, teachers or {}, checkpoints)
     if "baseline" in parts:
