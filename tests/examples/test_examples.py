@@ -79,6 +79,13 @@ def test_guides(run):
     assert len(re.findall(r"^.+ => has keyword, \d+ %$", shown, re.M)) == 3
 
 
+def test_paths(run):
+    shown = run("paths.py", "--epochs", "2", "--rank", "16", "--path-epochs", "1", "--dim", "8", "--layers", "2")
+    mrr = {name: float(value) for name, value in re.findall(r"^(.+): test MRR (0\.\d+)$", shown, re.M)}
+    assert mrr["together"] > max(mrr["student"], mrr["paths"]) > 0.05
+    assert re.search(r"^  \S.* (-\[.+\]->|<-\[.+\]-) .+$", shown, re.M)
+
+
 def test_generations(run):
     shown = run("generations.py", "--epochs", "1", "--rank", "8")
     mrr = {name: float(value) for name, value in re.findall(r"^(.+): test MRR (0\.\d+)$", shown, re.M)}

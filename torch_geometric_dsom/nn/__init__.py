@@ -32,6 +32,7 @@ from torch_geometric_dsom.nn.rotate import RotatE, RotatEInteraction
 from torch_geometric_dsom.nn.rule_scorer import Rule, RuleScorer
 from torch_geometric_dsom.nn.scorer import EmbeddingScorer, Scorer
 from torch_geometric_dsom.nn.sharded_scorer import ShardedScorer
+from torch_geometric_dsom.nn.strongest_paths import Path, strongest_paths
 from torch_geometric_dsom.nn.tangent import score_tangent
 from torch_geometric_dsom.nn.transe import TransE, TransEInteraction
 from torch_geometric_dsom.nn.tucker import TuckER, TuckERInteraction
@@ -51,6 +52,7 @@ __all__ = [
     "GuidedScorer",
     "Interaction",
     "ModalityTeacher",
+    "Path",
     "PathScorer",
     "RidgeScorer",
     "RotatE",
@@ -84,4 +86,5 @@ __all__ = [
     "rows_within",
     "score_tangent",
     "standardize",
+    "strongest_paths",
 ]

@@ -33,6 +33,22 @@ class Pairs(NamedTuple):
     value: Tensor
 
 
+class Messages(NamedTuple):
+    """The messages of one step, of one query.
+
+    Args:
+        source (Tensor): Entity that each comes from, ``[E]``, int64.
+        kind (Tensor): Relation in :math:`[0, 2R)` that it walks along, or :math:`2R` where it stays, ``[E]``, int64.
+        target (Tensor): Entity that it reaches, ``[E]``, int64.
+        weight (Tensor): How much it is listened to, in :math:`(0, 1)`, ``[E]``.
+    """
+
+    source: Tensor
+    kind: Tensor
+    target: Tensor
+    weight: Tensor
+
+
 class PathScorer(Guide):
     r"""Evidence of the paths from the query entity to an answer, told by a small graph neural network.
 
@@ -179,8 +195,21 @@ class PathScorer(Guide):
         value = self.out(torch.relu(self.hidden(told))).squeeze(-1)
         return [reached._replace(value=value), self._counted(rel, left_out)]
 
-    def _walk(self, head: Tensor, rel: Tensor, left_out: Tensor | None) -> Pairs:
-        """The state of each entity that is reached."""
+    @torch.no_grad()
+    def messages(self, head: int, relation: int) -> list[Messages]:
+        """The messages of each step of a query, see :func:`~torch_geometric_dsom.nn.strongest_paths`.
+
+        Args:
+            head (int): Query entity.
+            relation (int): In :math:`[0, 2R)`.
+        """
+        found: list[Messages] = []
+        device = self.start.device
+        self._walk(torch.tensor([head], device=device), torch.tensor([relation], device=device), None, found)
+        return found
+
+    def _walk(self, head: Tensor, rel: Tensor, left_out: Tensor | None, seen: list[Messages] | None = None) -> Pairs:
+        """The state of each entity that is reached; what is said on the way goes to ``seen``."""
         query = self.query[rel]
         row = torch.arange(head.numel(), device=head.device)
         reached = Pairs(row, head, query)
@@ -200,7 +229,9 @@ class PathScorer(Guide):
             place, tail = torch.cat([stay, place]), torch.cat([reached.entity, tail])
             kind = torch.cat([torch.full_like(stay, 2 * self.num_relations), kind])
             key, target = compact(reached.row[place] * self.num_entities + tail, head.numel() * self.num_entities)
-            told = layer(reached, query, place, kind, target, key.numel())
+            told, weight = layer(reached, query, place, kind, target, key.numel())
+            if seen is not None:
+                seen.append(Messages(reached.entity[place], kind, tail, weight))
             before = told.new_zeros(told.shape).index_copy(0, target[: stay.numel()], reached.value)
             reached = Pairs(key // self.num_entities, key % self.num_entities, self.update(told, before))
         return reached
@@ -271,8 +302,10 @@ class PathLayer(nn.Module):
         self.attention = nn.utils.skip_init(nn.Linear, attention_dim, 1)
         self.message = nn.utils.skip_init(nn.Linear, dim, dim, bias=False)
 
-    def forward(self, reached: Pairs, query: Tensor, place: Tensor, kind: Tensor, target: Tensor, size: int) -> Tensor:
-        """What the messages tell each entity that they reach, ``[size, D]``.
+    def forward(
+        self, reached: Pairs, query: Tensor, place: Tensor, kind: Tensor, target: Tensor, size: int
+    ) -> tuple[Tensor, Tensor]:
+        """What the messages tell each entity that they reach, ``[size, D]``, and the weight of each, ``[E]``.
 
         Args:
             reached (Pairs): The entities that they come from, with their state.
@@ -285,7 +318,8 @@ class PathLayer(nn.Module):
         known = self.source(reached.value) + self.asked(query)[reached.row]
         weight = torch.sigmoid(self.attention(torch.relu(known[place] + self.kind(self.relation)[kind])))
         message = (reached.value[place] + self.relation[kind]) * weight
-        return torch.relu(self.message(message.new_zeros(size, message.size(1)).index_add(0, target, message)))
+        total = message.new_zeros(size, message.size(1)).index_add(0, target, message)
+        return torch.relu(self.message(total)), weight.squeeze(-1)
 
 
 def compact(key: Tensor, size: int) -> tuple[Tensor, Tensor]:
