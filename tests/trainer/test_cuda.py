@@ -7,9 +7,9 @@ from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import NeighborIndex
 from torch_geometric_dsom.evaluation import evaluate
 from torch_geometric_dsom.loss import NeighborDecoupledKDLoss
-from torch_geometric_dsom.nn import ComplEx
+from torch_geometric_dsom.nn import ComplEx, PathScorer
 from torch_geometric_dsom.sampler import QuerySampler, SelectionState, StaticSampler
-from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective, fit_guides
+from torch_geometric_dsom.trainer import CrossEntropyObjective, DistillationObjective, PathObjective, fit_guides
 from torch_geometric_dsom.trainer.ensemble import Ensemble
 from torch_geometric_dsom.trainer.fact_signals import fact_signals
 from torch_geometric_dsom.trainer.soft_label_cache import SoftLabelCache
@@ -73,6 +73,7 @@ def test_a_step_does_not_wait_for_the_gpu(small_graph, kind):
         {"crossfit": 2},
         {"joint_expert": True, "modality_experts": False, "rule_weight": 1.0, "ridge_weight": 1.0},
         {"teacher_dtype": "auto", "neighbors": "topk", "reward": "lookahead"},
+        {"path_weight": 1.0, "path_dim": 8, "path_fit": {"epochs": 2}, "frequency_weight": 1.0},
     ],
 )
 def test_the_trainer_runs(small_graph, small_options, options):
@@ -87,3 +88,17 @@ def test_guides_are_where_the_scorer_is(small_graph):
         here = evaluate(fit_guides(student.to("cpu"), small_graph, **options), small_graph)
         there = evaluate(fit_guides(student.to("cuda"), small_graph, **options), small_graph)
         assert there.mrr == pytest.approx(here.mrr, rel=1e-3)
+
+
+def test_paths_tell_the_same(small_graph):
+    batch = next(iter(QuerySampler(small_graph, batch_size=64)))
+    found = []
+    for device in ("cpu", "cuda"):
+        guide = PathScorer.from_data(small_graph, dim=8).to(device)
+        loss, _ = PathObjective(guide, small_graph)(batch, 1)
+        loss.backward()
+        scores = guide.score_tails(batch.head.to(device), batch.relation.to(device)).cpu()
+        found.append((loss.item(), guide.query.grad.cpu(), scores))
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-4)
+    for here, there in zip(*(parts[1:] for parts in found), strict=True):
+        torch.testing.assert_close(there, here, atol=1e-4, rtol=1e-3)
