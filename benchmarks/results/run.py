@@ -252,13 +252,18 @@ def asked(study: dict[str, Any], student: EmbeddingScorer, data: Any, seed: int,
 
 def paths(study: dict[str, Any], data: Any, seed: int, runs: Path) -> PathScorer:
     """The guide of paths of a seed, trained once for all variants, with what the study says of it."""
+    return train_paths(study, data, seed, runs / f"paths-seed{seed}")[1]
+
+
+def train_paths(study: dict[str, Any], data: Any, seed: int, work: Path) -> tuple[DSoMTrainer, PathScorer]:
+    """A trainer that has been through the training of a guide of paths, and the guide."""
     options = merge(recommended(study["dataset"]), study.get("options", {}))
     options = merge(merge(options, study.get("paths", {})), dict.fromkeys(OPTIONS.values(), 0.0))
-    work, every = runs / f"paths-seed{seed}", study.get("checkpoint_every", 1)
-    runs.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{work}.lock"):
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{work}.lock"):  # whoever wants it at the same time waits
+        every = study.get("checkpoint_every", 1)
         trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
-        return trainer.fit_paths(data)
+        return trainer, trainer.fit_paths(data)
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from run import HERE, append, environment, merge, read, train
+from run import HERE, VARIANTS, append, environment, merge, read, train, train_paths
 
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.datasets import load_dataset
@@ -54,6 +54,8 @@ def attempt(study: dict[str, Any], data: Any, tried: dict[str, Any], runs: Path)
     study = {**study, "options": options, "checkpoint_every": NO_CHECKPOINTS}
     first, second = halves(data) if tried.get("halves") else (data, data)
     folder = runs / f"{shared:08x}"
+    if VARIANTS[tried["variant"]].get("paths"):
+        return {**attempt_paths(study, data, tried, folder), "seconds": round(time.time() - start)}
     trainer, phase = train(study, data, tried["variant"], tried["seed"], folder, over=tried["own"], student_data=first)
     result = trainer.results[phase]
     model = trainer.student if phase == "student" else trainer.baseline
@@ -64,6 +66,16 @@ def attempt(study: dict[str, Any], data: Any, tried: dict[str, Any], runs: Path)
     by_epoch = {str(record["epoch"]): record["val_mrr"] for record in result.history if "val_mrr" in record}
     told = {"val": val, "epoch": result.best_epoch, "by_epoch": by_epoch, "seconds": round(time.time() - start)}
     return {**told, "seen": seen} if tried.get("halves") else told
+
+
+def attempt_paths(study: dict[str, Any], data: Any, tried: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same of a guide of paths alone."""
+    number = zlib.crc32(json.dumps(tried["own"], sort_keys=True).encode())
+    study = {**study, "paths": merge(study.get("paths", {}), tried["own"])}
+    trainer, _ = train_paths(study, data, tried["seed"], folder / f"paths-{number:08x}-seed{tried['seed']}")
+    (result,) = trainer.results.values()
+    by_epoch = {str(record["epoch"]): record["val_mrr"] for record in result.history if "val_mrr" in record}
+    return {"val": {"paths": result.best_mrr}, "epoch": result.best_epoch, "by_epoch": by_epoch}
 
 
 def halves(data: Any) -> tuple[Any, Any]:

@@ -19,7 +19,15 @@ _RANK_200: dict[str, Any] = {
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "EmojiWorld": {"frequency_weight": 0.5},
     # Few or weak texts, no pictures: an expert of texts alone would cost more than all others and know little.
-    "MKGY": {**_RANK_200, "modality_experts": False},
+    # Few facts an entity: paths may be long.
+    "MKGY": {
+        **_RANK_200,
+        "modality_experts": False,
+        "path_weight": 1.0,
+        "path_layers": 5,
+        "path_fit": {"epochs": 5},
+        "distilled_n3": 0.02,
+    },
     "MKGW": {
         **_RANK_200,
         "modality_experts": False,
