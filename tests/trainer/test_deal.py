@@ -31,6 +31,7 @@ def test_who_shares_what_of_which_graph(together):
             ({"rule_weight": 1.0}, "rule_weight above 0"),
             ({"ridge_weight": 1.0}, "ridge_weight above 0"),
             ({"frequency_weight": 1.0}, "frequency_weight above 0"),
+            ({"path_weight": 1.0}, "path_weight above 0"),
             ({"selection": "best_per_relation"}, "selection='best_per_relation'"),
         ):
             assert by("auto", MANY_ENTITIES, DSoMConfig(**options)) == "data"
