@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torch_geometric_dsom.data import CSR, GroupRows, expand_rows, sum_rows
+from torch_geometric_dsom.data.groups import compact
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=30), st.lists(st.integers(0, 8), max_size=12))
@@ -48,3 +49,13 @@ def test_split_by_runs_of_rows():
     assert [part.num_rows for part in parts] == [1, 3, 2]
     assert torch.equal(torch.cat([part.dense(8) for part in parts]), groups.dense(8))
     assert torch.equal(groups.split([slice(0, 6)])[0].dense(8), groups.dense(8))
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=20))
+def test_numbers_are_compacted_by_table_and_by_sorting_alike(numbers):
+    key = torch.tensor(numbers)
+    wanted, place = key.unique(return_inverse=True)
+    for size in (41, 1 << 40):
+        found, where = compact(key, size)
+        assert torch.equal(found, wanted)
+        assert torch.equal(where, place)

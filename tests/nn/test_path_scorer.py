@@ -134,16 +134,6 @@ def test_queries_are_asked_a_few_at_a_time(monkeypatch, weight):
         torch.testing.assert_close(scorer.add_to(before.clone(), HEAD, REL, weight=weight), expected)
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=20))
-def test_numbers_are_compacted_by_table_and_by_sorting_alike(numbers):
-    key = torch.tensor(numbers)
-    wanted, place = key.unique(return_inverse=True)
-    for size in (41, 1 << 40):
-        found, where = path_scorer.compact(key, size)
-        assert torch.equal(found, wanted)
-        assert torch.equal(where, place)
-
-
 def test_gradients_reach_every_parameter_and_counts_are_those_of_others():
     facts = [(0, 0, 1), (2, 0, 1), (1, 1, 3), (0, 1, 3)]
     scorer = scorer_of(facts)

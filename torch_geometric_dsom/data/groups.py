@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+TABLE = 8  # places for each number that are looked up in a table; more of them, and the numbers are sorted
+
 
 class GroupRows(NamedTuple):
     """Groups of a batch of queries as pairs ``(row, entity)``, each pair once.
@@ -146,3 +148,26 @@ def sum_rows(table: Tensor, index: Tensor, count: Tensor) -> Tensor:
     """
     offsets = torch.cat([count.new_zeros(1), count.cumsum(0)])
     return torch.nn.functional.embedding_bag(index, table, offsets, mode="sum", include_last_offset=True)
+
+
+def compact(key: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The different numbers among some, sorted, and where each of them is.
+
+    Args:
+        key (Tensor): ``[E]``, int64, in ``[0, size)``.
+        size (int): One more than the largest there can be.
+
+    Example:
+        >>> import torch
+        >>> compact(torch.tensor([7, 2, 7]), 9)
+        (tensor([2, 7]), tensor([1, 0, 1]))
+    """
+    if size > TABLE * key.numel():
+        found, place = key.unique(return_inverse=True)
+        return found, place
+    there = torch.zeros(size, dtype=torch.bool, device=key.device)
+    there[key] = True
+    found = there.nonzero().flatten()
+    slot = torch.empty(size, dtype=torch.long, device=key.device)
+    slot[found] = torch.arange(found.numel(), device=key.device)
+    return found, slot[key]

@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data.groups import expand_rows
+from torch_geometric_dsom.data.groups import compact, expand_rows
 from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn.guide import Guide, Weight
+from torch_geometric_dsom.nn.path_layer import Messages, Pairs, PathLayer
 
 MESSAGES = 1 << 11  # of the first two steps that are made at once where nothing is learned: what a CPU's cache holds
 MANY = 1 << 17  # the same elsewhere
-TABLE = 8  # as many places as messages times this are looked up in a table, more are sorted
-
-
-class Pairs(NamedTuple):
-    """What is known of entities, each with the query that it is known for.
-
-    Args:
-        row (Tensor): Row of the batch, ``[P]``, int64.
-        entity (Tensor): Entity, ``[P]``, int64.
-        value (Tensor): ``[P]`` or ``[P, D]``.
-    """
-
-    row: Tensor
-    entity: Tensor
-    value: Tensor
-
-
-class Messages(NamedTuple):
-    """The messages of one step, of one query.
-
-    Args:
-        source (Tensor): Entity that each comes from, ``[E]``, int64.
-        kind (Tensor): Relation in :math:`[0, 2R)` that it walks along, or :math:`2R` where it stays, ``[E]``, int64.
-        target (Tensor): Entity that it reaches, ``[E]``, int64.
-        weight (Tensor): How much it is listened to, in :math:`(0, 1)`, ``[E]``.
-    """
-
-    source: Tensor
-    kind: Tensor
-    target: Tensor
-    weight: Tensor
 
 
 class PathScorer(Guide):
@@ -105,11 +75,10 @@ class PathScorer(Guide):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        for name, number in (("dim", dim), ("layers", layers), ("attention_dim", attention_dim)):
+        sizes = {"dim": dim, "layers": layers, "attention_dim": attention_dim, "max_degree": max_degree}
+        for name, number in sizes.items():
             if number < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {number}")
-        if max_degree < 1:
-            raise ConfigError(f"max_degree: expected a positive number, got {max_degree}")
         self.num_entities, self.num_relations, self.max_degree = num_entities, num_relations, max_degree
         self.dim, self.attention_dim = dim, attention_dim
         self.generator = generator if generator is not None else torch.Generator().manual_seed(0)
@@ -282,64 +251,3 @@ class PathScorer(Guide):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()}, dim={self.dim}, layers={len(self.steps)})"
-
-
-class PathLayer(nn.Module):
-    r"""One step of :class:`PathScorer`: messages along facts, weighed by what they come from and what is asked.
-
-    Args:
-        dim (int): Width of the vectors.
-        num_kinds (int): Relations that messages walk along, inverse ones and the one of staying counted.
-        attention_dim (int): Width of what a message is weighed by.
-    """
-
-    def __init__(self, dim: int, num_kinds: int, attention_dim: int) -> None:
-        super().__init__()
-        self.relation = nn.Parameter(torch.empty(num_kinds, dim))
-        self.source = nn.utils.skip_init(nn.Linear, dim, attention_dim, bias=False)
-        self.kind = nn.utils.skip_init(nn.Linear, dim, attention_dim, bias=False)
-        self.asked = nn.utils.skip_init(nn.Linear, dim, attention_dim)
-        self.attention = nn.utils.skip_init(nn.Linear, attention_dim, 1)
-        self.message = nn.utils.skip_init(nn.Linear, dim, dim, bias=False)
-
-    def forward(
-        self, reached: Pairs, query: Tensor, place: Tensor, kind: Tensor, target: Tensor, size: int
-    ) -> tuple[Tensor, Tensor]:
-        """What the messages tell each entity that they reach, ``[size, D]``, and the weight of each, ``[E]``.
-
-        Args:
-            reached (Pairs): The entities that they come from, with their state.
-            query (Tensor): Vectors of the queries, ``[B, D]``.
-            place (Tensor): Where each message comes from, ``[E]``, int64.
-            kind (Tensor): The relation that it walks along, ``[E]``, int64.
-            target (Tensor): Where it arrives, ``[E]``, int64.
-            size (int): Number of entities that are reached.
-        """
-        known = self.source(reached.value) + self.asked(query)[reached.row]
-        weight = torch.sigmoid(self.attention(torch.relu(known[place] + self.kind(self.relation)[kind])))
-        message = (reached.value[place] + self.relation[kind]) * weight
-        total = message.new_zeros(size, message.size(1)).index_add(0, target, message)
-        return torch.relu(self.message(total)), weight.squeeze(-1)
-
-
-def compact(key: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The different numbers among some, sorted, and where each of them is.
-
-    Args:
-        key (Tensor): ``[E]``, int64, in ``[0, size)``.
-        size (int): One more than the largest there can be.
-
-    Example:
-        >>> import torch
-        >>> compact(torch.tensor([7, 2, 7]), 9)
-        (tensor([2, 7]), tensor([1, 0, 1]))
-    """
-    if size > TABLE * key.numel():
-        found, place = key.unique(return_inverse=True)
-        return found, place
-    there = torch.zeros(size, dtype=torch.bool, device=key.device)
-    there[key] = True
-    found = there.nonzero().flatten()
-    slot = torch.empty(size, dtype=torch.long, device=key.device)
-    slot[found] = torch.arange(found.numel(), device=key.device)
-    return found, slot[key]

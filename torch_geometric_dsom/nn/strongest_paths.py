@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from torch_geometric_dsom.nn.path_scorer import Messages, PathScorer
+from torch_geometric_dsom.nn.path_layer import Messages
+from torch_geometric_dsom.nn.path_scorer import PathScorer
 
 
 class Path(NamedTuple):
