@@ -41,6 +41,7 @@ from torch_geometric_dsom.trainer.guides import (
     OPTIONS,
     UNTRAINED,
     WEIGHTS,
+    calibrated,
     guide_weights,
     guided,
     listen,
@@ -213,7 +214,8 @@ def train(
         else:
             weights = guide_weights(trainer.config)
             trained = {PATHS: paths(study, data, seed, runs)} if weights[PATHS] > 0 else {}
-            trainer.teachers = teachers(data, base, seed, runs, name, weights, trained, lines, every)
+            parts = name, weights, trained, trainer.config.calibrate
+            trainer.teachers = teachers(data, base, seed, runs, *parts, lines, every)
         if trainer.config.crossfit:
             trainer.fold_teachers = fold_teachers(data, base, trainer.config.crossfit, seed, runs)
         trainer.fit_student(student_data)
@@ -283,6 +285,7 @@ def teachers(
     variant: str,
     weights: Mapping[str, float],
     trained: Mapping[str, Guide],
+    calibrate: bool,
     lines: Path | None,
     every: int = 1,
 ) -> dict[str, Any]:
@@ -296,6 +299,7 @@ def teachers(
         found: dict[str, Any] = trainer.fit_teachers(data)
         last = found.get(FUSED, found[STRUCTURE])
         both = guided(last, data, weights, trained)
+        both = calibrated(both, data) if calibrate else both
         told = found if both is last else {**trained, FUSED: both}
         name = "teachers" if both is last else f"teachers of {variant}"
         seconds = None if begun else round(time.time() - start)

@@ -4,7 +4,7 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import KnownAnswers, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError, DataError
-from torch_geometric_dsom.evaluation import Calibration, bin_confidences, calibration
+from torch_geometric_dsom.evaluation import Calibration, bin_confidences, calibration, fit_temperature
 from torch_geometric_dsom.nn import ComplEx
 
 
@@ -67,3 +67,42 @@ def test_a_question_is_asked_once():
     data.num_relations = 1
     calibration(Listening(), data, split="train")
     assert sorted(asked[4:]) == [(0, 0), (1, 0), (1, 1), (2, 1), (3, 1)]  # after four that tell the dtype
+
+
+class Scaled:
+    def __init__(self, model, factor):
+        self.model, self.factor = model, factor
+
+    def score_tails(self, head, rel, candidates=None):
+        return self.model.score_tails(head, rel) * self.factor
+
+
+def test_a_temperature_is_the_likeliest_of_a_loop(small_graph, trained):
+    model = Scaled(trained.teachers["structure"], 8.0)
+    tried, loss = (0.5, 2.0, 4.0, 8.0, 16.0), []
+    answers = KnownAnswers.from_data(small_graph, splits=("train", "val"))
+    for temperature in tried:
+        total = 0.0
+        for head, rel, target in with_inverses(split_triples(small_graph, "val"), small_graph.num_relations).tolist():
+            scores = model.score_tails(torch.tensor([head]), torch.tensor([rel]))[0].detach().double() / temperature
+            others = answers.rows(torch.tensor([head]), torch.tensor([rel]))[1]
+            scores[[e for e in others.tolist() if e != target]] = -torch.inf
+            total -= float(scores.log_softmax(dim=0)[target])
+        loss.append(total)
+    best = tried[loss.index(min(loss))]
+    assert best not in (tried[0], tried[-1])
+    assert fit_temperature(model, small_graph, temperatures=tried) == best
+    assert fit_temperature(Scaled(model, 2.0), small_graph, temperatures=tried) == 2 * best
+    whole = KnownAnswers.from_data(small_graph)
+    no_test = fit_temperature(model, small_graph, known=answers)
+    assert fit_temperature(model, small_graph) == no_test  # no test fact is read
+    assert fit_temperature(model, small_graph, known=whole, temperatures=[3.0]) == 3.0
+    for wrong in ([], [1.0, 0.0], [float("nan")]):
+        with pytest.raises(ConfigError, match="temperatures: expected some, all of them positive"):
+            fit_temperature(model, small_graph, temperatures=wrong)
+
+
+def test_what_is_fitted_is_calibrated(small_graph, trained):
+    model = Scaled(trained.teachers["structure"], 8.0)
+    temperature = fit_temperature(model, small_graph)
+    assert calibration(Scaled(model, 1 / temperature), small_graph).error < calibration(model, small_graph).error

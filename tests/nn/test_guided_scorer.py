@@ -92,3 +92,16 @@ def test_a_guided_scorer_may_have_a_second_guide(guided):
         ConfigError, match=r"guide: expected the name of one of \['frequency', 'paths', 'ridge', 'rules'\], got 'cats'"
     ):
         make_guided_scorer({**config, "guide": {**config["guide"], "name": "cats"}})
+
+
+def test_a_temperature_is_that_of_both_together(guided):
+    head, rel = torch.tensor([0, 1, 2]), torch.tensor([1, 0, 1])
+    cool = GuidedScorer(guided.scorer, guided.guide, guided.weight, temperature=2.5)
+    torch.testing.assert_close(cool.score_tails(head, rel), guided.score_tails(head, rel) / 2.5)
+    again = make_guided_scorer(json.loads(json.dumps(cool.config())))
+    again.load_state_dict(cool.state_dict())
+    torch.testing.assert_close(again.score_tails(head, rel), cool.score_tails(head, rel))
+    assert "temperature" not in guided.config()
+    assert cool.extra_repr() == f"{guided.extra_repr()}, temperature=2.5"
+    with pytest.raises(ConfigError, match=r"temperature: expected a positive number, got 0\.0"):
+        GuidedScorer(guided.scorer, guided.guide, temperature=0.0)

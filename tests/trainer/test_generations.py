@@ -3,6 +3,7 @@ import torch
 
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.errors import ConfigError, DataError
+from torch_geometric_dsom.evaluation import fit_temperature
 from torch_geometric_dsom.nn import ComplEx, FrequencyScorer, RidgeScorer, RotatE, RuleScorer
 from torch_geometric_dsom.trainer import Student, fit_guides, next_teachers
 
@@ -32,6 +33,19 @@ def test_weights_are_those_that_validation_chooses(small_graph):
     found = next_teachers([student], small_graph, (0.0, 1.0, 4.0), shrinkage=2.0)["fused"]
     assert found.weight == asked.weight
     assert torch.equal(found.score_tails(HEAD, REL), asked.score_tails(HEAD, REL))
+
+
+def test_the_fused_one_may_be_calibrated(small_graph):
+    students = scorers(ComplEx, ComplEx)
+    plain = next_teachers(students, small_graph, weights=[0.5])
+    found = next_teachers(students, small_graph, weights=[0.5], calibrate=True)
+    temperature = fit_temperature(plain["fused"], small_graph)
+    assert found["fused"].temperature == temperature != 1.0
+    torch.testing.assert_close(
+        found["fused"].score_tails(HEAD, REL), plain["fused"].score_tails(HEAD, REL) / temperature
+    )
+    assert torch.equal(found["structure"].entity, plain["structure"].entity)
+    assert list(next_teachers(students, small_graph, weights=[0.0], calibrate=True)) == ["structure"]
 
 
 def test_without_a_guide_structure_is_alone(small_graph):

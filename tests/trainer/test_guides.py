@@ -6,7 +6,7 @@ import torch
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError, DataError
-from torch_geometric_dsom.evaluation import evaluate
+from torch_geometric_dsom.evaluation import evaluate, fit_temperature
 from torch_geometric_dsom.nn import ComplEx, EmbeddingScorer, FrequencyScorer, GuidedScorer, RidgeScorer, RuleScorer
 from torch_geometric_dsom.trainer import fit_guides
 
@@ -132,3 +132,26 @@ def test_without_weights_the_tables_are_left(small_graph, scorer):
             fit_guides(scorer, small_graph, weights)
     with pytest.raises(ConfigError, match=r"shrinkage: expected a positive number, got 0\.0"):
         fit_guides(scorer, small_graph, shrinkage=0.0)
+
+
+def test_the_fused_teacher_may_be_calibrated(small_graph, small_options, tmp_path):
+    options = {"rule_weight": 2.0, "frequency_weight": 3.0, "progress": False, **small_options}
+    plain = DSoMTrainer(seed=3, **options).fit_teachers(small_graph)["fused"]
+    trainer = DSoMTrainer(seed=3, calibrate=True, **options).fit(small_graph, epochs=1)
+    fused = trainer.teachers["fused"]
+    assert fused.temperature == fit_temperature(plain, small_graph) != 1.0
+    expected = plain.score_tails(HEAD, REL) / fused.temperature
+    torch.testing.assert_close(fused.score_tails(HEAD, REL), expected)
+    ensemble = trainer.objective(small_graph).ensemble  # which asks the parts of a teacher itself
+    asked = ensemble.ask(HEAD, REL)[:, list(trainer.teachers).index("fused")]
+    struck = asked == -torch.inf
+    torch.testing.assert_close(asked[~struck], expected[~struck], atol=1e-4, rtol=1e-4)
+    trainer.save(tmp_path / "run")
+    assert DSoMTrainer.load(tmp_path / "run").teachers["fused"].temperature == fused.temperature
+    bare = copy.copy(small_graph)
+    for name in ("val_edge_index", "val_edge_type"):
+        del bare[name]
+    with pytest.raises(DataError, match="found none in 'val'"):
+        DSoMTrainer(seed=3, calibrate=True, **options).fit_teachers(bare)
+    unguided = DSoMTrainer(seed=3, calibrate=True, progress=False, **small_options).fit_teachers(small_graph)["fused"]
+    assert isinstance(unguided, EmbeddingScorer)

@@ -2,7 +2,7 @@
 
 from torch_geometric_dsom.evaluation.bootstrap import BootstrapResult, paired_bootstrap
 from torch_geometric_dsom.evaluation.breakdown import BREAKDOWNS, Breakdown, Bucket, breakdown
-from torch_geometric_dsom.evaluation.calibration import Calibration, bin_confidences, calibration
+from torch_geometric_dsom.evaluation.calibration import Calibration, bin_confidences, calibration, fit_temperature
 from torch_geometric_dsom.evaluation.evaluator import evaluate
 from torch_geometric_dsom.evaluation.metrics import RankingMetrics, RankingResult
 from torch_geometric_dsom.evaluation.ranking import Ranks, filtered_ranks
@@ -25,6 +25,7 @@ __all__ = [
     "device_of",
     "evaluate",
     "filtered_ranks",
+    "fit_temperature",
     "paired_bootstrap",
     "score_into",
     "weighted_ranks",

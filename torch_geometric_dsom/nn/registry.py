@@ -100,7 +100,7 @@ def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
     """Builds a guided scorer from what :meth:`GuidedScorer.config` gives; its tables are still to be loaded.
 
     Args:
-        config (dict): ``scorer``, ``guide`` and ``weight``.
+        config (dict): ``scorer``, ``guide`` and ``weight``, and ``temperature`` where it is not 1.
 
     Raises:
         ConfigError: If a value is missing or does not fit.
@@ -122,4 +122,4 @@ def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
     except TypeError as error:
         raise ConfigError(f"guide: {error}") from error
     inner = make_guided_scorer if scorer.get("name") == GuidedScorer.name else make_scorer
-    return GuidedScorer(inner(scorer), guide, config["weight"])
+    return GuidedScorer(inner(scorer), guide, config["weight"], config.get("temperature", 1.0))

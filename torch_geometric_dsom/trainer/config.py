@@ -82,6 +82,9 @@ class DSoMConfig:
         path_max_degree (int): Facts at most of an entity that paths lead through. (default: :obj:`200`)
         path_fit (FitConfig): How it is trained: with Adam, ``max_facts=1`` and ``batch_size=128``, so that each fact is
             left out of what its own query sees. (default: 8 epochs)
+        calibrate (bool): Whether the fused teacher, where it listens to any of these, is given the temperature at which
+            validation facts are likeliest: the weights add up, and make it too sure.
+            (default: :obj:`False`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
             (default: :obj:`0`)
@@ -183,6 +186,7 @@ class DSoMConfig:
     path_layers: int = 3
     path_max_degree: int = 200
     path_fit: FitConfig = PATH_FIT
+    calibrate: bool = False
     crossfit: int = 0
     selection: str = "reinforced"
     selection_per: str = "fact"

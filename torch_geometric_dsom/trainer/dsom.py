@@ -30,7 +30,7 @@ from torch_geometric_dsom.trainer.deal import DISTRIBUTED, deal, fuse, make_team
 from torch_geometric_dsom.trainer.experts import FUSED, expert_fit, make_experts
 from torch_geometric_dsom.trainer.fit import FitResult, Objective, Record
 from torch_geometric_dsom.trainer.fit_config import FitConfig
-from torch_geometric_dsom.trainer.guides import guide_weights, guided
+from torch_geometric_dsom.trainer.guides import calibrated, guide_weights, guided
 from torch_geometric_dsom.trainer.kept_run import KeptRun
 from torch_geometric_dsom.trainer.memory_estimate import MemoryEstimate, estimate_memory
 from torch_geometric_dsom.trainer.objective import DistillationObjective
@@ -261,7 +261,8 @@ class DSoMTrainer:
         weights = guide_weights(self.config)
         if len(experts) > 1 or any(weights.values()):
             trained = {PATHS: self._train_paths(data, prefix, on_epoch)} if weights[PATHS] > 0 else {}
-            teachers[FUSED] = guided(fuse(list(experts.values())), data, weights, trained)
+            fused = guided(fuse(list(experts.values())), data, weights, trained)
+            teachers[FUSED] = calibrated(fused, data) if self.config.calibrate else fused
         return teachers
 
     def fit_student(

@@ -199,7 +199,7 @@ class Ensemble:
         """Logits of one teacher, straight into the memory for them where it is a scorer of ours."""
         if isinstance(teacher, GuidedScorer):
             self._ask(teacher.scorer, head, relation, out, entity, experts)
-            teacher.guide.add_to(out, head, relation, entity, teacher.weight_of(relation))
+            teacher.tell(out, head, relation, entity)
             return
         if experts:
             torch.mul(experts[0], 1.0 / len(experts), out=out)

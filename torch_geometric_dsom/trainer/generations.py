@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, Scorer, product_of_experts
 from torch_geometric_dsom.trainer.experts import FUSED, STRUCTURE
-from torch_geometric_dsom.trainer.guides import UNTRAINED, WEIGHTS, fit_guides
+from torch_geometric_dsom.trainer.guides import UNTRAINED, WEIGHTS, calibrated, fit_guides
 from torch_geometric_dsom.trainer.student import Student, as_student
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def next_teachers(
     kinds: Sequence[str] | None = None,
     shrinkage: float = math.inf,
     guides: Sequence[str | Guide] = UNTRAINED,
+    calibrate: bool = False,
 ) -> dict[str, EmbeddingScorer | GuidedScorer]:
     r"""Teachers of a further generation: finished students side by side, and the same asked together with guides.
 
@@ -50,6 +51,8 @@ def next_teachers(
             :obj:`None`, since a teacher may see them. (default: :obj:`None`)
         shrinkage (float): With a finite one, weights are chosen for each relation. (default: :obj:`math.inf`)
         guides (list[str or Guide]): Which guides are tried. (default: all but ``"paths"``, which is trained)
+        calibrate (bool): Whether the fused one is given the temperature at which validation facts are likeliest: the
+            weights that rank them best may make it too sure to teach. (default: :obj:`False`)
 
     Returns:
         dict: ``"structure"`` and ``"fused"``, frozen, to be the :obj:`teachers` of a trainer; the former alone where
@@ -77,7 +80,9 @@ def next_teachers(
     together = fused
     while isinstance(together, GuidedScorer):
         together = together.scorer
-    return {STRUCTURE: together} if together is fused else {STRUCTURE: together, FUSED: fused}
+    if together is fused:
+        return {STRUCTURE: together}
+    return {STRUCTURE: together, FUSED: calibrated(fused, data) if calibrate else fused}  # type: ignore[dict-item]
 
 
 def _scorer(student: Scorer | Student | DSoMTrainer, data: Data) -> Scorer:

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom.data import KnownAnswers, split_triples
 from torch_geometric_dsom.errors import ConfigError
-from torch_geometric_dsom.evaluation import TailScorer, device_of, weighted_ranks
+from torch_geometric_dsom.evaluation import TailScorer, device_of, fit_temperature, weighted_ranks
 from torch_geometric_dsom.nn import GUIDES, EmbeddingScorer, Guide, GuidedScorer, PathScorer, RidgeScorer, Scorer
 from torch_geometric_dsom.sampler import best_by_relation
 from torch_geometric_dsom.trainer.config import DSoMConfig
@@ -57,6 +57,22 @@ def guided(
             guide = guide.to(device_of(scorer))
             scorer = _listen(scorer, guide.solve() if isinstance(guide, RidgeScorer) else guide, weight)
     return scorer
+
+
+def calibrated(scorer: TailScorer, data: Data) -> TailScorer:
+    """A guided scorer at the temperature at which validation facts are likeliest; any other one as it is.
+
+    Args:
+        scorer (TailScorer): Such as what :func:`guided` gives.
+        data (Data): A graph in the data contract, with validation facts.
+
+    Raises:
+        DataError: If there are no validation facts.
+    """
+    if not isinstance(scorer, GuidedScorer):
+        return scorer
+    temperature = scorer.temperature * fit_temperature(scorer, data)
+    return GuidedScorer(scorer.scorer, scorer.guide, scorer.weight, temperature).to(device_of(scorer))
 
 
 def fit_guides(
