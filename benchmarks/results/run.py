@@ -192,9 +192,8 @@ def train(
     """
     variant, every = VARIANTS[name], study.get("checkpoint_every", 1)
     base = merge(recommended(study["dataset"]), study.get("options", {}))
-    # What the guide of paths is like is no matter of CE-only, nor of teachers that do not listen to it.
-    shape = {} if variant.get("baseline") else study.get("paths", {})
-    options = merge(merge(merge(base, shape), variant.get("options", {})), over)
+    options = merge(merge(merge(base, study.get("paths", {})), variant.get("options", {})), over)
+    options = without_paths(options) if variant.get("baseline") else options
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
     student_data = data if student_data is None else student_data
     with matmul_precision(study.get("matmul_precision", "highest")):
@@ -277,6 +276,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def without_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of those who do not listen to a guide of paths: what it is like is no matter of theirs."""
+    return {name: value for name, value in options.items() if not name.startswith("path_")}
+
+
 def teachers(
     data: Any,
     options: dict[str, Any],
@@ -290,8 +294,8 @@ def teachers(
     every: int = 1,
 ) -> dict[str, Any]:
     """The teachers of a seed, trained once for all variants; guides join them afterwards."""
-    start, cpu = time.time(), time.process_time()
-    apart, work = merge(options, dict.fromkeys(OPTIONS.values(), 0.0)), runs / f"teachers-seed{seed}"
+    start, cpu, work = time.time(), time.process_time(), runs / f"teachers-seed{seed}"
+    apart = without_paths(merge(options, dict.fromkeys(OPTIONS.values(), 0.0)))
     runs.mkdir(parents=True, exist_ok=True)
     with FileLock(runs / f"{work.name}.lock"):  # whoever wants them at the same time waits
         begun = teachers_begun(runs, seed, lines)
