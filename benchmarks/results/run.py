@@ -60,6 +60,7 @@ ASKED = {
     "with_paths": (("rules", "ridge", "frequency", "paths"), math.inf),
     "with_paths_by_relation": (("rules", "ridge", "frequency", "paths"), 20.0),
 }
+UNGUIDED = {**dict.fromkeys(OPTIONS.values(), 0.0), "calibrate": False}
 MODEL = "model"  # of a run that others need
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
 
@@ -259,7 +260,7 @@ def paths(study: dict[str, Any], data: Any, seed: int, runs: Path) -> PathScorer
 def train_paths(study: dict[str, Any], data: Any, seed: int, work: Path) -> tuple[DSoMTrainer, PathScorer]:
     """A trainer that has been through the training of a guide of paths, and the guide."""
     options = merge(recommended(study["dataset"]), study.get("options", {}))
-    options = merge(merge(options, study.get("paths", {})), dict.fromkeys(OPTIONS.values(), 0.0))
+    options = merge(merge(options, study.get("paths", {})), UNGUIDED)
     work.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{work}.lock"):  # whoever wants it at the same time waits
         every = study.get("checkpoint_every", 1)
@@ -295,7 +296,7 @@ def teachers(
 ) -> dict[str, Any]:
     """The teachers of a seed, trained once for all variants; guides join them afterwards."""
     start, cpu, work = time.time(), time.process_time(), runs / f"teachers-seed{seed}"
-    apart = without_paths(merge(options, dict.fromkeys(OPTIONS.values(), 0.0)))
+    apart = without_paths(merge(options, UNGUIDED))
     runs.mkdir(parents=True, exist_ok=True)
     with FileLock(runs / f"{work.name}.lock"):  # whoever wants them at the same time waits
         begun = teachers_begun(runs, seed, lines)

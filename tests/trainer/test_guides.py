@@ -153,5 +153,5 @@ def test_the_fused_teacher_may_be_calibrated(small_graph, small_options, tmp_pat
         del bare[name]
     with pytest.raises(DataError, match="found none in 'val'"):
         DSoMTrainer(seed=3, calibrate=True, **options).fit_teachers(bare)
-    unguided = DSoMTrainer(seed=3, calibrate=True, progress=False, **small_options).fit_teachers(small_graph)["fused"]
-    assert isinstance(unguided, EmbeddingScorer)
+    with pytest.raises(ConfigError, match=r"calibrate: expected False where each of .*'path_weight'\] is 0, got True"):
+        DSoMTrainer(seed=3, calibrate=True, progress=False, **small_options)

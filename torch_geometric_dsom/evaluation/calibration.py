@@ -154,7 +154,7 @@ def fit_temperature(
     """
     if not len(temperatures) or not min(temperatures) > 0:
         raise ConfigError(f"temperatures: expected some, all of them positive, got {list(temperatures)}")
-    known = known if known is not None else KnownAnswers.from_data(data, splits=list({"train", split}))
+    known = known if known is not None else KnownAnswers.from_data(data, splits=("train", split))
     total = torch.zeros(len(temperatures), dtype=torch.float64)
     for scores, target in _filtered(scorer, data, split, known):
         place = target.to(scores.device)

@@ -83,7 +83,7 @@ class DSoMConfig:
         path_fit (FitConfig): How it is trained: with Adam, ``max_facts=1`` and ``batch_size=128``, so that each fact is
             left out of what its own query sees. (default: 8 epochs)
         calibrate (bool): Whether the fused teacher, where it listens to any of these, is given the temperature at which
-            validation facts are likeliest: the weights add up, and make it too sure.
+            validation facts are likeliest: the weights add up, and make it too sure. Refused where it listens to none.
             (default: :obj:`False`)
         crossfit (int): Folds over which teachers are cross-fitted: each training fact is then labelled, and its reward
             given, by teachers that did not see it; 0 for none. Costs that many times the teachers' training.
@@ -264,6 +264,9 @@ class DSoMConfig:
         for name in ("temperature", "agent_lr"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        guides = "rule_weight", "ridge_weight", "frequency_weight", "path_weight"
+        if self.calibrate and not any(getattr(self, name) for name in guides):
+            raise ConfigError(f"calibrate: expected False where each of {list(guides)} is 0, got True")
         if self.crossfit < 0 or self.crossfit == 1:
             raise ConfigError(f"crossfit: expected 0 or at least 2 folds, got {self.crossfit}")
         for name, known in NAMES.items():
