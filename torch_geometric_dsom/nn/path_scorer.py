@@ -22,10 +22,10 @@ MANY = 1 << 17  # the same elsewhere
 class PathScorer(Guide):
     r"""Evidence of the paths from the query entity to an answer, told by a small graph neural network.
 
-    From the query entity, messages walk along facts, in both directions, one step a layer, to the entities that are
-    reached by then and no others, as in `RED-GNN <https://arxiv.org/abs/2108.06040>`_; the network has vectors for
-    relations and none for entities. With :math:`x_h^0 = q_r` at the query entity, the vector of the query's relation,
-    as in `NBFNet <https://arxiv.org/abs/2106.06935>`_, and 0 elsewhere,
+    From the query entity, messages walk along facts, in both directions, or stay, one step a layer, to the entities
+    that are reached by then and no others, as in `RED-GNN <https://arxiv.org/abs/2108.06040>`_; the network has
+    vectors for relations and none for entities. With :math:`x_h^0 = q_r` at the query entity, the vector of the
+    query's relation, as in `NBFNet <https://arxiv.org/abs/2106.06935>`_, and 0 elsewhere,
 
     .. math::
         m_v^\ell = \sum_{(u, p, v)} \sigma\!\left( a^\ell\, \mathrm{ReLU}(A^\ell x_u^{\ell - 1} + B^\ell w_p^\ell +
