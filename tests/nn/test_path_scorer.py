@@ -147,6 +147,31 @@ def test_gradients_reach_every_parameter_and_counts_are_those_of_others():
     assert seldom.entity.tolist() == [0]
 
 
+@pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_gradients_have_the_same_bits_whoever_of_some_threads_is_first(four_threads):
+    g = torch.Generator().manual_seed(3)
+    nodes = 500
+    facts = torch.stack([torch.randint(most, (4000,), generator=g) for most in (nodes, RELATIONS, nodes)], dim=1)
+    scorer = PathScorer.from_data(graph(facts.tolist(), nodes), dim=16, layers=2)
+    head, rel = torch.arange(nodes), torch.arange(nodes) % (2 * RELATIONS)
+
+    def gradients():
+        scorer.zero_grad()
+        sum(pairs.value.square().sum() for pairs in scorer.evidence(head, rel)).backward()
+        return [value.grad.clone() for value in scorer.parameters()]
+
+    first = gradients()
+    for _ in range(2):
+        assert all(map(torch.equal, first, gradients()))
+
+
 def test_initial_values_are_its_own():
     state = torch.random.get_rng_state()
     one, two, other = (

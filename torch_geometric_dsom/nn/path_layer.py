@@ -69,8 +69,10 @@ class PathLayer(nn.Module):
             target (Tensor): Where it arrives, ``[E]``, int64.
             size (int): Number of entities that are reached.
         """
-        known = self.source(reached.value) + self.asked(query)[reached.row]
-        weight = torch.sigmoid(self.attention(torch.relu(known[place] + self.kind(self.relation)[kind])))
-        message = (reached.value[place] + self.relation[kind]) * weight
+        # index_select, not []: its gradient adds in one order, whatever the number of threads, and faster.
+        known = self.source(reached.value) + self.asked(query).index_select(0, reached.row)
+        kinds = self.kind(self.relation).index_select(0, kind)
+        weight = torch.sigmoid(self.attention(torch.relu(known.index_select(0, place) + kinds)))
+        message = (reached.value.index_select(0, place) + self.relation.index_select(0, kind)) * weight
         total = message.new_zeros(size, message.size(1)).index_add(0, target, message)
         return torch.relu(self.message(total)), weight.squeeze(-1)

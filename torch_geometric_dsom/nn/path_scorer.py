@@ -160,7 +160,7 @@ class PathScorer(Guide):
             list[Pairs]: What paths tell, and what counts do.
         """
         reached = self._walk(head, rel, left_out)
-        told = torch.cat([reached.value, self.query[rel[reached.row]]], dim=-1)
+        told = torch.cat([reached.value, self.query.index_select(0, rel[reached.row])], dim=-1)
         value = self.out(torch.relu(self.hidden(told))).squeeze(-1)
         return [reached._replace(value=value), self._counted(rel, left_out)]
 
@@ -179,7 +179,7 @@ class PathScorer(Guide):
 
     def _walk(self, head: Tensor, rel: Tensor, left_out: Tensor | None, seen: list[Messages] | None = None) -> Pairs:
         """The state of each entity that is reached; what is said on the way goes to ``seen``."""
-        query = self.query[rel]
+        query = self.query.index_select(0, rel)
         row = torch.arange(head.numel(), device=head.device)
         reached = Pairs(row, head, query)
         inverse = (rel + self.num_relations) % (2 * self.num_relations)
@@ -213,7 +213,7 @@ class PathScorer(Guide):
         if left_out is not None:
             count = count - (entity == left_out[row]).to(count)
             row, entity, count = (part[count > 0] for part in (row, entity, count))
-        slope, offset = self.prior[rel[row]].unbind(dim=-1)
+        slope, offset = self.prior.index_select(0, rel[row]).unbind(dim=-1)
         return Pairs(row, entity, slope * count.to(slope).log1p() + offset)
 
     @torch.no_grad()
