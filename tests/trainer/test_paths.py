@@ -32,9 +32,7 @@ def test_the_loss_is_that_of_each_fact_left_out_of_what_its_query_sees(small_gra
             for fact, (row, target) in enumerate(zip(batch.row.tolist(), batch.target.tolist(), strict=True)):
                 head, rel = batch.head[row : row + 1], batch.relation[row : row + 1]
                 left_out = torch.tensor([-1 if stays[fact] else target])
-                logits = torch.zeros(60)
-                for pairs in model.evidence(head, rel, left_out):
-                    logits.index_add_(0, pairs.entity, pairs.value.detach())
+                logits = model.evidence(head, rel, left_out)[0].detach()
                 others = [answer for answer in known.rows(head, rel)[1].tolist() if answer != target]
                 logits[others] = -torch.inf
                 total -= float(logits.log_softmax(dim=0)[target])

@@ -127,8 +127,8 @@ def expand_rows(start: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([0, 0, 1]), tensor([5, 6, 0]))
     """
     row = torch.repeat_interleave(torch.arange(start.numel(), device=start.device), count)
-    first = count.cumsum(0) - count
-    return row, torch.arange(row.numel(), device=start.device) - first[row] + start[row]
+    shift = start - (count.cumsum(0) - count)
+    return row, shift.index_select(0, row).add_(torch.arange(row.numel(), device=start.device))
 
 
 def sum_rows(table: Tensor, index: Tensor, count: Tensor) -> Tensor:
@@ -170,4 +170,4 @@ def compact(key: Tensor, size: int) -> tuple[Tensor, Tensor]:
     found = there.nonzero().flatten()
     slot = torch.empty(size, dtype=torch.long, device=key.device)
     slot[found] = torch.arange(found.numel(), device=key.device)
-    return found, slot[key]
+    return found, slot.index_select(0, key)

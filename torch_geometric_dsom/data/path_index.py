@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from torch_geometric_dsom.data.groups import CSR, expand_rows
+from torch_geometric_dsom.data.groups import CSR, compact, expand_rows
 from torch_geometric_dsom.data.triples import graph_sizes, split_triples, with_inverses
 from torch_geometric_dsom.errors import ConfigError
 
 MOST = 1 << 63  # numbers of 64 bits
 CHUNK = 1 << 21  # paths that are looked at together
+ASKED = 256  # queries that walks are counted for, at most
 
 
 class PathIndex:
@@ -135,10 +136,10 @@ def relations_of(body: int, num_relations: int) -> tuple[int, ...]:
     return (first,) if second == num_relations else (first, second)
 
 
-def walk_sizes(data: Data, steps: int, max_degree: int) -> list[float]:
-    """Facts that are crossed at each step from the head of a training query, in both directions, in the mean.
+def walk_sizes(data: Data, steps: int, max_degree: int) -> list[tuple[float, float]]:
+    """Messages of each step from the head of a training query, and entities that are reached by then, in the mean.
 
-    Those of the first two steps are counted; later ones grow as these do, as far as there are facts.
+    They walk along facts in both directions or stay, and are counted for some training facts that lie evenly apart.
 
     Args:
         data (Data): A graph in the data contract.
@@ -149,19 +150,22 @@ def walk_sizes(data: Data, steps: int, max_degree: int) -> list[float]:
         >>> import torch
         >>> data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_type=torch.tensor([0, 0]), num_nodes=3)
         >>> data.num_relations = 1
-        >>> walk_sizes(data, 3, 200)
-        [1.5, 3.5, 4.0]
+        >>> walk_sizes(data, 2, 200)
+        [(2.5, 2.5), (6.0, 3.0)]
     """
     entities, relations = graph_sizes(data)
-    head, _, tail = with_inverses(split_triples(data, "train").cpu(), relations).unbind(dim=-1)
-    if head.numel() == 0:
-        return [0.0] * steps
-    degree = torch.bincount(head, minlength=entities).double()
-    onward = torch.where(degree <= max_degree, degree, 0)
-    # The head is reached at once, and left again at each step.
-    second = torch.zeros_like(degree).index_add_(0, head, onward[tail])
-    one, two = (float(part[head].mean()) for part in (degree, degree + second))
-    sizes, growth = [one, two], (two / one if one else 0.0)
-    while len(sizes) < steps:
-        sizes.append(sizes[-1] * growth)
-    return [min(size, float(head.numel())) for size in sizes[:steps]]
+    facts = with_inverses(split_triples(data, "train").cpu(), relations)
+    if facts.size(0) == 0:
+        return [(0.0, 0.0)] * steps
+    asked = facts[:: -(-facts.size(0) // ASKED), 0]
+    head, _, tail = facts.unique(dim=0).unbind(dim=-1)  # sorted by head
+    degree = torch.bincount(head, minlength=entities)
+    start, row, entity, sizes = degree.cumsum(0) - degree, torch.arange(asked.numel()), asked, []
+    for _ in range(steps):
+        leaves = (degree[entity] <= max_degree) | (entity == asked[row])
+        run, place = expand_rows(start[entity], torch.where(leaves, degree[entity], 0))
+        key = torch.cat([row * entities + entity, row[run] * entities + tail[place]])
+        reached, _ = compact(key, asked.numel() * entities)
+        row, entity = reached // entities, reached % entities
+        sizes.append((key.numel() / asked.numel(), reached.numel() / asked.numel()))
+    return sizes

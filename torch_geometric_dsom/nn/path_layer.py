@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from torch_geometric_dsom.nn.weighted_sum import weighted_sum
+
 
 class Pairs(NamedTuple):
     """What is known of entities, each with the query that it is known for.
@@ -72,7 +74,7 @@ class PathLayer(nn.Module):
         # index_select, not []: its gradient adds in one order, whatever the number of threads, and faster.
         known = self.source(reached.value) + self.asked(query).index_select(0, reached.row)
         kinds = self.kind(self.relation).index_select(0, kind)
-        weight = torch.sigmoid(self.attention(torch.relu(known.index_select(0, place) + kinds)))
-        message = (reached.value.index_select(0, place) + self.relation.index_select(0, kind)) * weight
-        total = message.new_zeros(size, message.size(1)).index_add(0, target, message)
-        return torch.relu(self.message(total)), weight.squeeze(-1)
+        weight = torch.sigmoid(self.attention(torch.relu(known.index_select(0, place) + kinds))).squeeze(-1)
+        total = weighted_sum(reached.value, place, weight, target, size)
+        total = total + weighted_sum(self.relation, kind, weight, target, size)
+        return torch.relu(self.message(total)), weight

@@ -147,22 +147,27 @@ class PathScorer(Guide):
             else:
                 nn.init.xavier_normal_(value, generator=self.generator)
 
-    def evidence(self, head: Tensor, rel: Tensor, left_out: Tensor | None = None) -> list[Pairs]:
-        """Evidence as pairs of query and entity, which add up; gradients reach the parameters.
+    def evidence(self, head: Tensor, rel: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """Evidence for all entities, ``[B, N]``; gradients reach the parameters.
 
         Args:
             head (Tensor): Query entities, ``[B]``, int64.
             rel (Tensor): Relations in :math:`[0, 2R)`, ``[B]``, int64.
             left_out (Tensor, optional): For each query the tail of a fact that is looked at as if it were missing, or
                 -1, ``[B]``, int64. Nothing is left out if :obj:`None`.
-
-        Returns:
-            list[Pairs]: What paths tell, and what counts do.
         """
-        reached = self._walk(head, rel, left_out)
-        told = torch.cat([reached.value, self.query.index_select(0, rel[reached.row])], dim=-1)
-        value = self.out(torch.relu(self.hidden(told))).squeeze(-1)
-        return [reached._replace(value=value), self._counted(rel, left_out)]
+        rows, which, count = self._counted(rel)
+        told = rows.index_select(0, which)
+        if left_out is not None:
+            place = torch.arange(rel.numel(), device=rel.device), left_out.clamp_min(0)
+            here = torch.where(left_out >= 0, count[which, place[1]], 0)
+            slope, offset = self.prior.index_select(0, rel).unbind(dim=-1)
+            before, after = (
+                torch.where(number > 0, slope * number.clamp_min(0).log1p() + offset, 0) for number in (here, here - 1)
+            )
+            told.index_put_(place, after - before, accumulate=True)
+        row, entity, value = self._told(head, rel, left_out)
+        return told.index_put_((row, entity), value, accumulate=True)
 
     @torch.no_grad()
     def messages(self, head: int, relation: int) -> list[Messages]:
@@ -180,24 +185,17 @@ class PathScorer(Guide):
     def _walk(self, head: Tensor, rel: Tensor, left_out: Tensor | None, seen: list[Messages] | None = None) -> Pairs:
         """The state of each entity that is reached; what is said on the way goes to ``seen``."""
         query = self.query.index_select(0, rel)
-        row = torch.arange(head.numel(), device=head.device)
-        reached = Pairs(row, head, query)
-        inverse = (rel + self.num_relations) % (2 * self.num_relations)
+        reached = Pairs(torch.arange(head.numel(), device=head.device), head, query)
+        gone = [] if left_out is None else self._facts_between(head, rel, left_out)
         for layer in self.steps:
-            first = self.start[reached.entity]
-            degree = self.start[reached.entity + 1] - first
-            leaves = (degree <= self.max_degree) | (reached.entity == head[reached.row])
-            place, fact = expand_rows(first, torch.where(leaves, degree, 0))
-            kind, tail = self.relation[fact].long(), self.tail[fact].long()
-            if left_out is not None:
-                row, source = reached.row[place], reached.entity[place]
-                gone = (kind == rel[row]) & (source == head[row]) & (tail == left_out[row])
-                gone |= (kind == inverse[row]) & (source == left_out[row]) & (tail == head[row])
-                place, kind, tail = place[~gone], kind[~gone], tail[~gone]
+            place, fact = self._leaving(reached, head, gone)
             stay = torch.arange(reached.row.numel(), device=head.device)
-            place, tail = torch.cat([stay, place]), torch.cat([reached.entity, tail])
+            tail = torch.cat([reached.entity, self.tail.index_select(0, fact).long()])
+            kind = self.relation.index_select(0, fact).long()
             kind = torch.cat([torch.full_like(stay, 2 * self.num_relations), kind])
-            key, target = compact(reached.row[place] * self.num_entities + tail, head.numel() * self.num_entities)
+            place = torch.cat([stay, place])
+            first = (reached.row * self.num_entities).index_select(0, place)
+            key, target = compact(first + tail, head.numel() * self.num_entities)
             told, weight = layer(reached, query, place, kind, target, key.numel())
             if seen is not None:
                 seen.append(Messages(reached.entity[place], kind, tail, weight))
@@ -205,26 +203,64 @@ class PathScorer(Guide):
             reached = Pairs(key // self.num_entities, key % self.num_entities, self.update(told, before))
         return reached
 
-    def _counted(self, rel: Tensor, left_out: Tensor | None) -> Pairs:
-        """What is known of entities that answer the relation of a query."""
-        first = self.answer_start[rel]
-        row, place = expand_rows(first, self.answer_start[rel + 1] - first)
-        entity, count = self.answer[place].long(), self.count[place]
-        if left_out is not None:
-            count = count - (entity == left_out[row]).to(count)
-            row, entity, count = (part[count > 0] for part in (row, entity, count))
-        slope, offset = self.prior.index_select(0, rel[row]).unbind(dim=-1)
-        return Pairs(row, entity, slope * count.to(slope).log1p() + offset)
+    def _leaving(self, reached: Pairs, head: Tensor, gone: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Which of the reached each message comes from, and the place of the fact that it walks along."""
+        first = self.start[reached.entity]
+        degree = self.start[reached.entity + 1] - first
+        leaves = (degree <= self.max_degree) | (reached.entity == head[reached.row])
+        whose, count = torch.arange(degree.numel(), device=head.device), torch.where(leaves, degree, 0)
+        for entity, fact in gone:  # a run of facts is cut in two where one of them is left out
+            here = torch.where(reached.entity == entity[reached.row], fact[reached.row], -1)[whose]
+            cut = ((here >= first) & (here < first + count)).nonzero().flatten()
+            after, rest = here[cut] + 1, (first + count - here)[cut] - 1
+            count = count.index_copy(0, cut, (here - first)[cut])
+            first, count, whose = torch.cat([first, after]), torch.cat([count, rest]), torch.cat([whose, whose[cut]])
+        run, fact = expand_rows(first, count)
+        return whose.index_select(0, run), fact
+
+    def _facts_between(self, head: Tensor, rel: Tensor, tail: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Where the facts of queries are among those of their head, and of their tail, as entity and place; or -1."""
+        found = []
+        inverse = (rel + self.num_relations) % (2 * self.num_relations)
+        for one, relation, other in ((head, rel, tail), (tail.clamp_min(0), inverse, head)):
+            first = self.start[one]
+            row, fact = expand_rows(first, self.start[one + 1] - first)
+            there = (self.relation[fact] == relation[row]) & (self.tail[fact] == other[row]) & (tail[row] >= 0)
+            found.append((one, torch.full_like(one, -1).index_copy(0, row[there], fact[there])))
+        return found
+
+    def _told(self, head: Tensor, rel: Tensor, left_out: Tensor | None = None) -> Pairs:
+        """What paths tell of the entities that are reached."""
+        reached = self._walk(head, rel, left_out)
+        asked = self.query.index_select(0, rel[reached.row])
+        value = self.out(torch.relu(self.hidden(torch.cat([reached.value, asked], dim=-1))))
+        return reached._replace(value=value.squeeze(-1))
+
+    def _counted(self, rel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is known of entities that answer a relation, once for each relation, and which of these is asked.
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: What it is worth and how often they do, ``[M, N]``, and ``[B]`` between them.
+        """
+        relations, which = rel.unique(return_inverse=True)
+        first = self.answer_start[relations]
+        row, place = expand_rows(first, self.answer_start[relations + 1] - first)
+        there, count = (row, self.answer[place].long()), self.count[place].to(self.prior)
+        slope, offset = self.prior.index_select(0, relations).index_select(0, row).unbind(dim=-1)
+        nothing = self.prior.new_zeros(relations.numel(), self.num_entities)
+        worth = nothing.index_put(there, slope * count.log1p() + offset)
+        return worth, which, nothing.index_put_(there, count)
 
     @torch.no_grad()
     def add_to(
         self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
+        rows, which, _ = self._counted(rel)
+        self._add_rows(scores, (rows if candidates is None else rows[:, candidates])[which], weight)
         for some in self._parts(head):
             each = weight[some] if isinstance(weight, Tensor) else weight
-            for row, entity, value in self.evidence(head[some], rel[some]):
-                self._add_pairs(scores[some], row, entity, value, candidates, each)
+            self._add_pairs(scores[some], *self._told(head[some], rel[some]), candidates, each)
         return scores
 
     def _parts(self, head: Tensor) -> list[slice]:

@@ -27,7 +27,8 @@ FLOAT, DOUBLE = 4, 8
 PATH = 8  # bytes of a path that rules hold for
 MINING = 96  # bytes for each path that is looked at together
 WALKED = 16  # bytes of a fact that messages walk along, and of how often an entity answers a relation
-MESSAGE = 72  # bytes of a message beside its vector
+MESSAGE = 88  # bytes of a message
+STATES = 15  # vectors of an entity that messages reach
 COUNTING = 24  # bytes for each relation and entity that are counted together
 PARTS = ("teachers", "student", "baseline", "paths")
 LOWER = {  # which option makes a part smaller
@@ -249,11 +250,11 @@ def _fit(part: _Sizes, data: Data, fit: FitConfig, slabs: int, checkpoints: bool
 
 
 def _paths(data: Data, config: DSoMConfig) -> int:
-    """What training a guide of paths takes: messages, those of all steps and the way back, and logits."""
-    rows, vector = config.path_fit.batch_size, FLOAT * config.path_dim
+    """What training a guide of paths takes: messages and states of all steps, the way back through one, and logits."""
+    state = STATES * FLOAT * config.path_dim
     sizes = walk_sizes(data, config.path_layers, config.path_max_degree)
-    each = sum(sizes) * (vector + MESSAGE) + 3 * max(sizes) * vector
-    return int(rows * (each + 3 * FLOAT * int(data.num_nodes)))
+    steps = [MESSAGE * messages + state * reached for messages, reached in sizes]
+    return int(config.path_fit.batch_size * (sum(steps) + 3 * max(steps) + 4 * FLOAT * int(data.num_nodes)))
 
 
 def _student(

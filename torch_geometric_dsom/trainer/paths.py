@@ -56,10 +56,8 @@ class PathObjective:
         device = device_of(self.model) or batch.head.device
         head, relation, target = (x.to(device) for x in (batch.head, batch.relation, batch.target))
         left_out = torch.where(drawn.to(device) < self.kept, -1, target)
-        logits = self.model.query.new_zeros(target.numel(), self.model.num_entities)
-        for pairs in self.model.evidence(head, relation, left_out):
-            logits = logits.index_put((pairs.row, pairs.entity), pairs.value, accumulate=True)
-        logits = logits.index_put((row[other].to(device), answer[other].to(device)), logits.new_tensor(-torch.inf))
+        logits = self.model.evidence(head, relation, left_out)
+        logits.index_put_((row[other].to(device), answer[other].to(device)), logits.new_tensor(-torch.inf))
         loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
         return batch.weight * loss / max(target.numel(), 1), {}
 
