@@ -74,7 +74,8 @@ def summary() -> str:
         "is a miss. Further rows are of what is recommended, or was, where that is more: rules (*dsom_rules*), and "
         "resembling entities beside them (*dsom_guides*), in the fused teacher; frequencies beside both "
         "(*dsom_counts*, *dsom_counts_half*; *24*: of 24 epochs) or alone (*dsom_frequency*); query entities "
-        "left out of soft labels (*dsom_mask_self*); what paths tell (*paths*); taught by the students of three seeds "
+        "left out of soft labels (*dsom_mask_self*); what paths tell (*paths*), with the temperature of the fused "
+        "teacher fitted on validation facts (*calibrated*); taught by the students of three seeds "
         "(*second*); by the fused teacher alone (*fused*), with the plain loss (*plain*); "
         "with a smaller penalty than CE-only has (*sharp*, *02*). The students of three seeds "
         "side by side are one model of three times the rank (*three*), compared with CE-only's three.",

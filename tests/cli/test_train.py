@@ -2,6 +2,9 @@ import json
 import os
 
 import pytest
+import torch
+
+from torch_geometric_dsom import DSoMTrainer
 
 
 def test_it_prints_the_table_and_leaves_a_run_folder(run):
@@ -161,6 +164,21 @@ def test_students_of_other_runs_teach(call, run, graph_options, tiny, tmp_path):
     assert again.exit_code == 0, again.output
     assert again.stdout == first.stdout
     assert "student: epoch" not in again.stderr
+
+
+def test_those_who_teach_are_calibrated_where_that_is_asked_for(call, run, graph_options, tiny, tmp_path):
+    told = {}
+    for name, more in (("plain", []), ("calibrated", ["--set", "calibrate=true", "--set", "rule_weight=1"])):
+        arguments = ["train", *graph_options, *tiny, *more, "--taught-by", run[0], "--out", tmp_path / name]
+        result = call(*arguments)
+        assert result.exit_code == 0, result.output
+        told[name] = DSoMTrainer.load(tmp_path / name / "model").teachers["fused"]
+    plain, calibrated = told["plain"], told["calibrated"]
+    assert plain.temperature == 1.0
+    assert calibrated.temperature != 1.0
+    asked = torch.arange(10), torch.arange(10) % 3
+    expected = plain.score_tails(*asked) / calibrated.temperature
+    torch.testing.assert_close(calibrated.score_tails(*asked), expected)
 
 
 def test_who_cannot_teach_is_named(call, run, graph_options, tiny, tmp_path):

@@ -237,7 +237,8 @@ def _teachers(settings: RunConfig, data: Data) -> Mapping[str, TailScorer]:
     if settings.options.crossfit:
         raise ConfigError(f"--taught-by: students know all training facts, got crossfit={settings.options.crossfit}")
     print(f"--taught-by: asking {len(settings.taught_by)} students together with guides", file=sys.stderr)
-    return next_teachers([RunFolder(Path(path)).student() for path in settings.taught_by], data)
+    students = [RunFolder(Path(path)).student() for path in settings.taught_by]
+    return next_teachers(students, data, calibrate=settings.options.calibrate)
 
 
 def _tell(settings: RunConfig, folder: RunFolder) -> None:

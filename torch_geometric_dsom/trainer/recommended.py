@@ -26,6 +26,7 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
         "path_weight": 1.0,
         "path_layers": 5,
         "path_fit": {"epochs": 5},
+        "calibrate": True,
         "distilled_n3": 0.02,
     },
     "MKGW": {
