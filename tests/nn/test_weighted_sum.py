@@ -32,6 +32,20 @@ def test_gradients_of_rows_and_weights(terms):
     assert torch.autograd.gradcheck(lambda x, w: weighted_sum(x, source, w, target, SIZE), (table, weight))
 
 
+def test_the_bits_are_the_same_on_any_number_of_threads():
+    g, before, found = torch.Generator().manual_seed(0), torch.get_num_threads(), []
+    table, weight = torch.randn(500, 16, generator=g).requires_grad_(), torch.rand(50_000, generator=g).requires_grad_()
+    source, target = torch.randint(500, (50_000,), generator=g), torch.randint(300, (50_000,), generator=g)
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            total = weighted_sum(table, source, weight, target, 300)
+            found.append((total.detach(), *torch.autograd.grad(total.square().sum(), (table, weight))))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+
+
 def test_no_copy_of_a_row_for_each_term():
     """Of 200,000 terms of width 64, what is kept for the gradient is as large as some of their columns."""
     table, weight = torch.randn(100, 64, requires_grad=True), torch.rand(200_000, requires_grad=True)

@@ -156,9 +156,10 @@ class PathScorer(Guide):
             left_out (Tensor, optional): For each query the tail of a fact that is looked at as if it were missing, or
                 -1, ``[B]``, int64. Nothing is left out if :obj:`None`.
         """
-        rows, which, count = self._counted(rel)
+        rows, which, there, number = self._counted(rel)
         told = rows.index_select(0, which)
         if left_out is not None:
+            count = torch.zeros_like(rows).index_put_(there, number)
             place = torch.arange(rel.numel(), device=rel.device), left_out.clamp_min(0)
             here = torch.where(left_out >= 0, count[which, place[1]], 0)
             slope, offset = self.prior.index_select(0, rel).unbind(dim=-1)
@@ -236,11 +237,10 @@ class PathScorer(Guide):
         value = self.out(torch.relu(self.hidden(torch.cat([reached.value, asked], dim=-1))))
         return reached._replace(value=value.squeeze(-1))
 
-    def _counted(self, rel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is known of entities that answer a relation, once for each relation, and which of these is asked.
+    def _counted(self, rel: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
+        """What it is worth that entities answer a relation, once for each, ``[M, N]``, and which of these is asked.
 
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: What it is worth and how often they do, ``[M, N]``, and ``[B]`` between them.
+        Places of the entities that do, and how often each does, follow.
         """
         relations, which = rel.unique(return_inverse=True)
         first = self.answer_start[relations]
@@ -248,15 +248,14 @@ class PathScorer(Guide):
         there, count = (row, self.answer[place].long()), self.count[place].to(self.prior)
         slope, offset = self.prior.index_select(0, relations).index_select(0, row).unbind(dim=-1)
         nothing = self.prior.new_zeros(relations.numel(), self.num_entities)
-        worth = nothing.index_put(there, slope * count.log1p() + offset)
-        return worth, which, nothing.index_put_(there, count)
+        return nothing.index_put_(there, slope * count.log1p() + offset), which, there, count
 
     @torch.no_grad()
     def add_to(
         self, scores: Tensor, head: Tensor, rel: Tensor, candidates: Tensor | None = None, weight: Weight = 1.0
     ) -> Tensor:
         """See :meth:`Guide.add_to`."""
-        rows, which, _ = self._counted(rel)
+        rows, which, *_ = self._counted(rel)
         self._add_rows(scores, (rows if candidates is None else rows[:, candidates])[which], weight)
         for some in self._parts(head):
             each = weight[some] if isinstance(weight, Tensor) else weight

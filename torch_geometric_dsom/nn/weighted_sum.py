@@ -11,8 +11,8 @@ from torch import Tensor
 def weighted_sum(table: Tensor, source: Tensor, weight: Tensor, target: Tensor, size: int) -> Tensor:
     r"""Sums of rows by where they go, :math:`y_i = \sum_{e: t_e = i} w_e\, x_{s_e}`, ``[N, D]`` to ``[size, D]``.
 
-    Gradients reach rows and weights and have the same bits on any number of threads; neither they nor the sums need a
-    tensor ``[E, D]``.
+    Gradients reach rows and weights. They and the sums have the same bits each time, however many threads there are,
+    and need no tensor ``[E, D]``.
 
     Args:
         table (Tensor): The rows :math:`x`, ``[N, D]``.
@@ -29,7 +29,7 @@ def weighted_sum(table: Tensor, source: Tensor, weight: Tensor, target: Tensor, 
                 [ 0.],
                 [11.]])
     """
-    total = _bags(table.detach(), source, weight, target, size)  # its own gradient of rows would sort them twice
+    total = _bags(table.detach(), source, weight, target, size)  # its own gradient of rows is slower
     return _RowGradient.apply(total, table, source, weight.detach(), target)  # type: ignore[no-any-return, no-untyped-call]
 
 
