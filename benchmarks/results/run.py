@@ -153,7 +153,7 @@ def all_seeds(study: dict[str, Any], data: Any, name: str, runs: Path, lines: Pa
                 trainer, phase = train(study, data, name, seed, runs, lines, work)
                 model = trainer.student if phase == "student" else trainer.baseline
                 Student(model, Vocabulary.from_data(data), trainer.config).save(work / MODEL)
-        found.append(Student.load(work / MODEL).scorer)
+        found.append(Student.load(work / MODEL).tables)
     return found
 
 

@@ -12,6 +12,7 @@ from torch_geometric_dsom.nn import (
     GuidedScorer,
     RidgeScorer,
     RuleScorer,
+    guide_from_config,
     make_guided_scorer,
 )
 
@@ -59,6 +60,16 @@ def test_it_comes_back_from_its_plain_values(guided):
     head, rel = torch.arange(6), torch.tensor([0, 1, 2, 3, 0, 1])
     assert torch.equal(again.score_tails(head, rel), guided.score_tails(head, rel))
     assert "weight=2.0" in repr(again)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_each_guide_is_built_again_from_plain_values(name):
+    guide = RuleScorer.from_data(DATA, 1.0, 2) if name == "rules" else GUIDES[name].from_data(DATA)
+    again = guide_from_config(json.loads(json.dumps({"name": name, **guide.config()})))
+    again.load_state_dict(guide.state_dict())
+    head, rel = torch.arange(6), torch.tensor([0, 1, 2, 3, 0, 1])
+    assert torch.equal(again.score_tails(head, rel), guide.score_tails(head, rel))
+    assert guide.score_tails(head, rel).any()
 
 
 def test_bad_parts_are_named(guided):

@@ -7,9 +7,9 @@ from torch_geometric.data import Data
 
 from torch_geometric_dsom import DSoMTrainer
 from torch_geometric_dsom.data import KnownAnswers
-from torch_geometric_dsom.errors import ConfigError
+from torch_geometric_dsom.errors import CheckpointError, ConfigError
 from torch_geometric_dsom.evaluation import evaluate
-from torch_geometric_dsom.nn import ComplEx, PathScorer
+from torch_geometric_dsom.nn import ComplEx, FrequencyScorer, PathScorer
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer import FitConfig, PathObjective, fit_guides, fit_paths
 from torch_geometric_dsom.trainer.fit_config import PATH_FIT
@@ -96,7 +96,7 @@ def test_it_speaks_in_the_fused_teacher(small_graph, small_options, trained, tmp
     torch.testing.assert_close(again.score_tails(HEAD, REL), fused.score_tails(HEAD, REL))
 
 
-def test_it_is_a_teacher_of_structure_alone_and_one_on_its_own(small_graph, small_options):
+def test_it_is_a_teacher_of_structure_alone_and_one_on_its_own(small_graph, small_options, tmp_path):
     bare = copy.copy(small_graph)
     for name in ("x_image", "image_mask", "x_text", "text_mask"):
         del bare[name]
@@ -106,6 +106,22 @@ def test_it_is_a_teacher_of_structure_alone_and_one_on_its_own(small_graph, smal
     trainer = DSoMTrainer(progress=False, teachers=alone, **small_options).fit(bare, epochs=1)
     assert repr(trainer) == "DSoMTrainer(seed=0, rank=8, trained, teachers=['paths', 'structure'])"
     assert {f"select/{name}" for name in alone} < set(trainer.history[-1])
+    trainer.save(tmp_path / "run")
+    again = DSoMTrainer.load(tmp_path / "run").teachers
+    assert list(again) == ["paths", "structure"]
+    assert torch.equal(again["paths"].score_tails(HEAD, REL), alone["paths"].score_tails(HEAD, REL))
+    assert not any(value.requires_grad for value in again["paths"].parameters())
+
+
+def test_a_guide_of_ones_own_cannot_be_saved(trained, tmp_path):
+    class Own(FrequencyScorer):
+        """Of a class that the library does not know."""
+
+    trainer = copy.copy(trained)
+    trainer.teachers = {"own": Own(60, 3)}
+    with pytest.raises(CheckpointError, match=r"teachers\['own'\]: cannot save a Own"):
+        trainer.save(tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch_geometric_dsom import CheckpointError, ConfigError, DataError, DSoMTrainer, Student
 from torch_geometric_dsom.data import Vocabulary
 from torch_geometric_dsom.evaluation import evaluate
-from torch_geometric_dsom.nn import SCORERS, ComplEx, ModalityTeacher
+from torch_geometric_dsom.nn import SCORERS, ComplEx, GuidedScorer, ModalityTeacher, PathScorer, RidgeScorer
+from torch_geometric_dsom.trainer import export_embeddings, export_scoring, fit_guides, next_teachers
 from torch_geometric_dsom.trainer.student import as_student
 
 QUERIES = torch.tensor([0, 7, 59]), torch.tensor([0, 5, 2])
@@ -145,6 +146,81 @@ def test_bad_parts_are_named(trained, small_graph, tmp_path):
     with pytest.raises(CheckpointError, match="cannot save"):
         teacher.save(tmp_path / "never")
     assert not (tmp_path / "never").exists()
+
+
+@pytest.fixture
+def asked(trained, small_graph):
+    """A student that listens to four guides."""
+    paths = PathScorer.from_data(small_graph, dim=4, layers=2, generator=torch.Generator().manual_seed(2))
+    told = ["rules", "ridge", "frequency", paths]
+    return trained.export_student().with_guides(small_graph, weights=[0.5], guides=told)
+
+
+def test_it_is_kept_with_its_guides(trained, small_graph, asked, tmp_path):
+    expected, part = trained.student.score_tails(*QUERIES).detach(), asked.scorer
+    for name in ("paths", "frequency", "ridge", "rules"):
+        assert part.guide.name == name
+        expected = expected + 0.5 * part.guide.score_tails(*QUERIES)
+        part = part.scorer
+    torch.testing.assert_close(asked.score_tails(*QUERIES), expected)
+    asked.save(tmp_path / "asked")
+    again = Student.load(tmp_path / "asked")
+    assert torch.equal(again.score_tails(*QUERIES), asked.score_tails(*QUERIES))
+    assert again.config == trained.config
+    assert again.predict(small_graph, head="e4", relation="r1") == asked.predict(small_graph, head="e4", relation="r1")
+    assert again.evaluate(small_graph).to_dict() == evaluate(asked.scorer, small_graph).to_dict()
+    with pytest.raises(CheckpointError, match="student: expected plain tables, got a GuidedScorer; Student.load reads"):
+        DSoMTrainer.load(tmp_path / "asked")
+
+
+def test_guides_are_weighed_as_fit_guides_does(trained, small_graph):
+    student = trained.export_student()
+    found = student.with_guides(small_graph, [0.5, 2.0], shrinkage=20.0)
+    expected = fit_guides(student.scorer, small_graph, [0.5, 2.0], shrinkage=20.0)
+    assert isinstance(expected, GuidedScorer)
+    assert torch.equal(found.score_tails(*QUERIES), expected.score_tails(*QUERIES))
+    assert student.tables is student.scorer  # it is left as it was
+    part = found.scorer
+    while isinstance(part, GuidedScorer):
+        part = part.scorer
+    part.entity.zero_()
+    assert student.scorer.entity.abs().sum() > 0
+    other = copy.copy(small_graph)
+    other.num_nodes = 61
+    with pytest.raises(DataError, match="the student knows 60 of kind entity, got 61"):
+        student.with_guides(other)
+
+
+def test_half_of_it_answers_too(asked, tmp_path):
+    whole = asked.score_tails(*QUERIES)
+    assert isinstance(asked.scorer.scorer.scorer.guide, RidgeScorer)
+    asked.half()
+    torch.testing.assert_close(asked.score_tails(*QUERIES).float(), whole, atol=2e-2, rtol=1e-2)
+    asked.save(tmp_path / "half")
+    again = Student.load(tmp_path / "half").score_tails(*QUERIES)
+    torch.testing.assert_close(again, whole, atol=1e-2, rtol=1e-2)
+
+
+def test_what_is_made_of_tables_alone_refuses_guides(asked, small_graph, tmp_path):
+    told = "expected a student that is asked alone, got one that listens to 'paths'"
+    for refused in (
+        lambda: export_embeddings(asked, tmp_path / "vectors.npz"),
+        lambda: export_scoring(asked, tmp_path / "scoring.pt2"),
+        lambda: next_teachers([asked], small_graph),
+        lambda: asked.with_guides(small_graph),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            refused()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_teaches_with_its_guides_and_without(trained, asked, small_graph, small_options, tmp_path):
+    teachers = {"alone": trained.export_student(), "asked": asked}
+    trainer = DSoMTrainer(progress=False, teachers=teachers, **small_options).fit(small_graph, epochs=1)
+    trainer.save(tmp_path / "run")
+    again = DSoMTrainer.load(tmp_path / "run").teachers
+    for name, teacher in teachers.items():
+        assert torch.equal(again[name].score_tails(*QUERIES), teacher.score_tails(*QUERIES))
 
 
 def test_missing_and_foreign_directories(trained, saved, tmp_path):

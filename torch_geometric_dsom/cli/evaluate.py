@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from torch_geometric_dsom.cli.options import OUTPUT, JsonOption, RootOption, RunDatasetOption, RunOption, examples
-from torch_geometric_dsom.cli.run_folder import RunFolder
+from torch_geometric_dsom.cli.run_folder import GUIDED, RunFolder
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.evaluation import BREAKDOWNS, TailScorer, breakdown
 from torch_geometric_dsom.evaluation import evaluate as rank_facts
@@ -20,7 +20,7 @@ def evaluate(
     dataset: RunDatasetOption = None,
     root: RootOption = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    model: Annotated[str, typer.Option(help="student, ce_only, or the name of a teacher.")] = "student",
+    model: Annotated[str, typer.Option(help="student, guided, ce_only, or the name of a teacher.")] = "student",
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -29,12 +29,12 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the facts of a split with the student of a run, or with its CE-only student or a teacher."""
+    """Rank the facts of a split with the student of a run, alone or with guides, its CE-only student or a teacher."""
     for name in by or []:
         if name not in BREAKDOWNS:
             raise ConfigError(f"--by: expected one of {list(BREAKDOWNS)}, got '{name}'")
     folder = RunFolder(run)
-    scorer = _scorer(folder.trainer(), model)
+    scorer = folder.guided() if model == GUIDED else _scorer(folder.trainer(), model)
     data = folder.data(dataset, root, features=any("modalities" in name for name in by or []))
     result = rank_facts(scorer, data, split=split)
     parts = [breakdown(result, data, name, split) for name in by or []]

@@ -29,6 +29,7 @@ def predict(
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Number of answers.")] = 10,
     known: Annotated[bool, typer.Option("--known", help="Show known facts too, marked.")] = False,
+    guided: Annotated[bool, typer.Option("--guided", help="Ask the student together with what guide kept.")] = False,
     dataset: RunDatasetOption = None,
     root: RootOption = None,
     html: HtmlOption = None,
@@ -39,10 +40,10 @@ def predict(
     Facts that training knows are left out; the run's dataset is read for that.
     """
     folder = RunFolder(run)
-    trainer = folder.trainer()
+    model = folder.guided() if guided else folder.trainer()
     wanted = dataset is not None or html is not None
     data = folder.data(dataset, root, features=False) if wanted else _graph(folder, root)
-    answers = trainer.predict(data, head=head, relation=relation, tail=tail, k=k, exclude_known=not known)
+    answers = model.predict(data, head=head, relation=relation, tail=tail, k=k, exclude_known=not known)
     if html is not None:
         assert data is not None
         write_page(html, answers_page(answers, data, relation, head, tail, folder.gallery(data, dataset)))

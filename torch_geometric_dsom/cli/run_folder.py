@@ -17,11 +17,11 @@ from torch_geometric_dsom.datasets import Gallery, load_dataset
 from torch_geometric_dsom.errors import ConfigError
 from torch_geometric_dsom.trainer import DSoMTrainer, Student
 
-CONFIG, MODEL, CHECKPOINTS = "config.json", "model", "checkpoints"
+CONFIG, MODEL, CHECKPOINTS, GUIDED = "config.json", "model", "checkpoints", "guided"
 RESULTS, TABLE, HISTORY, PAGE = "results.json", "results.txt", "history.jsonl", "report.html"
 TRACKED = ("tracked.csv", "tracked.jsonl", "tensorboard")
 MAY_CHANGE = ("compare", "root")
-OURS = (CONFIG, MODEL, CHECKPOINTS, RESULTS, TABLE, HISTORY, PAGE, *TRACKED)
+OURS = (CONFIG, MODEL, CHECKPOINTS, GUIDED, RESULTS, TABLE, HISTORY, PAGE, *TRACKED)
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,17 @@ class RunFolder:
             CheckpointError: If there is none, or it is damaged.
         """
         return Student.load(self._model)
+
+    def guided(self) -> Student:
+        """The student together with the guides that the command ``guide`` found.
+
+        Raises:
+            ConfigError: If there is none.
+            CheckpointError: If it is damaged.
+        """
+        if not (self.path / GUIDED).exists():
+            raise ConfigError(f"--run: '{self.path}' has no student with guides; the command guide makes one")
+        return Student.load(self.path / GUIDED)
 
     @property
     def _model(self) -> Path:

@@ -96,6 +96,29 @@ def make_scorer(config: Mapping[str, Any]) -> EmbeddingScorer:
     return EmbeddingScorer(config["num_entities"], config["num_relations"], interaction)
 
 
+def guide_from_config(config: Mapping[str, Any]) -> Guide:
+    """Builds a guide from its name and what :meth:`Guide.config` gives; what it knows is still to be loaded.
+
+    Args:
+        config (dict): ``name`` of one in :obj:`GUIDES`, and its arguments.
+
+    Raises:
+        ConfigError: If the name is unknown or the arguments do not fit.
+
+    Example:
+        >>> guide_from_config({"name": "frequency", "num_entities": 4, "num_relations": 1})
+        FrequencyScorer(4, 1)
+    """
+    told = dict(config)
+    kind = told.pop("name", None)
+    if kind not in GUIDES:
+        raise ConfigError(f"guide: expected the name of one of {sorted(GUIDES)}, got {kind!r}")
+    try:
+        return GUIDES[kind](**told)
+    except TypeError as error:
+        raise ConfigError(f"guide: {error}") from error
+
+
 def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
     """Builds a guided scorer from what :meth:`GuidedScorer.config` gives; its tables are still to be loaded.
 
@@ -113,13 +136,6 @@ def make_guided_scorer(config: Mapping[str, Any]) -> GuidedScorer:
     missing = {"scorer", "guide", "weight"} - set(config)
     if missing:
         raise ConfigError(f"config: expected scorer, guide and weight, {sorted(missing)} missing")
-    scorer, told = config["scorer"], dict(config["guide"])
-    kind = told.pop("name", None)
-    if kind not in GUIDES:
-        raise ConfigError(f"guide: expected the name of one of {sorted(GUIDES)}, got {kind!r}")
-    try:
-        guide = GUIDES[kind](**told)
-    except TypeError as error:
-        raise ConfigError(f"guide: {error}") from error
+    scorer, guide = config["scorer"], guide_from_config(config["guide"])
     inner = make_guided_scorer if scorer.get("name") == GuidedScorer.name else make_scorer
     return GuidedScorer(inner(scorer), guide, config["weight"], config.get("temperature", 1.0))

@@ -221,7 +221,7 @@ class RidgeScorer(Guide):
             gram[:, start : start + width] = sum_rows(theirs, number[order], count)
         with fast_matmul():
             for name in self.feature_dims:
-                x = self.get_buffer(_buffer(name))
+                x = self.get_buffer(_buffer(name)).float()
                 gram.addmm_(x, x.T, alpha=self.modality_weight)
         return gram
 
@@ -243,6 +243,12 @@ class RidgeScorer(Guide):
         for name in ("inverse", "factor", "hub_sums"):
             self.register_buffer(name, torch.zeros(0, device=self.key.device), persistent=False)
         self.register_buffer("hub", self.key.new_zeros(0), persistent=False)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> RidgeScorer:
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        if self.inverse.dtype != torch.float32:
+            self._forget()  # it is solved in full precision, whatever features are kept in
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._forget()  # what was made of other facts

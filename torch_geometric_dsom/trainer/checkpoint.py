@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -12,7 +12,16 @@ from torch import Tensor
 
 from torch_geometric_dsom.data import Vocabulary
 from torch_geometric_dsom.errors import CheckpointError, ConfigError
-from torch_geometric_dsom.nn import EmbeddingScorer, GuidedScorer, Scorer, make_guided_scorer, make_scorer
+from torch_geometric_dsom.nn import (
+    GUIDES,
+    EmbeddingScorer,
+    Guide,
+    GuidedScorer,
+    Scorer,
+    guide_from_config,
+    make_guided_scorer,
+    make_scorer,
+)
 from torch_geometric_dsom.sampler import POLICIES, TeacherSampler
 from torch_geometric_dsom.trainer.config import DSoMConfig
 from torch_geometric_dsom.trainer.fit import FitResult
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from torch_geometric_dsom.trainer.dsom import DSoMTrainer
 
 T = TypeVar("T")
+Model = EmbeddingScorer | GuidedScorer | Guide
 EXTRA = "_extra_state"
 STUDENT = "student"
 NAMES = ("entity_ids", "entity_labels", "relation_ids", "relation_labels")
@@ -53,7 +63,7 @@ def save(trainer: DSoMTrainer, directory: str | os.PathLike[str]) -> None:
     meta = {
         "seed": trainer.seed,
         "config": trainer.config.to_dict(),
-        "models": {name: model.config() for name, model in models.items()},
+        "models": {name: _told(model) for name, model in models.items()},
         "agent": None if agent is None else agent.config(),
         **_names(vocabulary),
         "history": trainer.history,
@@ -96,7 +106,10 @@ def load(
 
 
 def save_student(
-    directory: str | os.PathLike[str], scorer: Scorer, vocabulary: Vocabulary, config: DSoMConfig | None
+    directory: str | os.PathLike[str],
+    scorer: Scorer | GuidedScorer,
+    vocabulary: Vocabulary,
+    config: DSoMConfig | None,
 ) -> None:
     """Writes a student alone, in the format of :func:`save`.
 
@@ -107,7 +120,7 @@ def save_student(
     meta = {
         "seed": 0,
         "config": {} if config is None else config.to_dict(),
-        "models": {STUDENT: model.config()},
+        "models": {STUDENT: _told(model)},
         "agent": None,
         **_names(vocabulary),
         "history": [],
@@ -115,7 +128,9 @@ def save_student(
     save_directory(directory, meta, {f"{STUDENT}.{key}": value for key, value in model.state_dict().items()})
 
 
-def load_student(directory: str | os.PathLike[str]) -> tuple[EmbeddingScorer, Vocabulary, DSoMConfig | None]:
+def load_student(
+    directory: str | os.PathLike[str],
+) -> tuple[EmbeddingScorer | GuidedScorer, Vocabulary, DSoMConfig | None]:
     """Reads the student of what :func:`save_student` or :func:`save` wrote, and nothing else of it.
 
     Raises:
@@ -125,15 +140,20 @@ def load_student(directory: str | os.PathLike[str]) -> tuple[EmbeddingScorer, Vo
     try:
         config = DSoMConfig.from_dict(meta["config"]) if meta["config"] != {} else None
         vocabulary = _vocabulary(meta)
-        scorer = _tables(STUDENT, _scorer(meta["models"][STUDENT], vocabulary, _under(tensors, STUDENT)))
+        scorer = _scorer(meta["models"][STUDENT], vocabulary, _under(tensors, STUDENT))
+        scorer = scorer if isinstance(scorer, GuidedScorer) else _tables(STUDENT, scorer)
     except DAMAGE as error:
         raise CheckpointError(f"{directory}: not a readable save: {error}") from error
     return scorer, vocabulary, config
 
 
-def plain(name: str, part: object) -> EmbeddingScorer | GuidedScorer:
-    """A part as tables with an interaction that can be named and built again."""
-    if isinstance(part, GuidedScorer):
+def plain(name: str, part: object) -> Model:
+    """A part as something that can be named and built again: tables with an interaction, a guide, or both."""
+    from torch_geometric_dsom.trainer.student import Student  # which saves itself by this module
+
+    if isinstance(part, Student):
+        part = part.scorer
+    if isinstance(part, GuidedScorer) or (isinstance(part, Guide) and GUIDES.get(part.name) is type(part)):
         return part
     if isinstance(part, Scorer):
         plain = part if isinstance(part, EmbeddingScorer) else part.freeze()
@@ -142,6 +162,11 @@ def plain(name: str, part: object) -> EmbeddingScorer | GuidedScorer:
             return plain
     name = name.replace("/", "s['") + "']" if "/" in name else name
     raise CheckpointError(f"{name}: cannot save a {type(part).__name__}; save it yourself and pass it again")
+
+
+def _told(model: Model) -> dict[str, Any]:
+    """What a part is built from, with the name of what it is where it is not tables."""
+    return {"name": model.name, **model.config()} if isinstance(model, Guide) else model.config()
 
 
 def _names(vocabulary: Vocabulary) -> dict[str, list[str]]:
@@ -158,9 +183,7 @@ def _vocabulary(meta: Mapping[str, Any]) -> Vocabulary:
     return Vocabulary(*names)
 
 
-def _scorer(
-    told: Mapping[str, Any], vocabulary: Vocabulary, tensors: dict[str, Tensor]
-) -> EmbeddingScorer | GuidedScorer:
+def _scorer(told: Mapping[str, Any], vocabulary: Vocabulary, tensors: dict[str, Tensor]) -> Model:
     """A scorer of saved tables; sizes are compared before there is memory for them."""
     sizes = len(vocabulary.entity_ids), len(vocabulary.relation_ids)
     if (told["num_entities"], told["num_relations"]) != sizes:
@@ -168,7 +191,8 @@ def _scorer(
             f"expected {told['num_entities']!r} entities and {told['num_relations']!r} relations with names, "
             f"got {sizes[0]} and {sizes[1]}"
         )
-    make = make_guided_scorer if told.get("name") == GuidedScorer.name else make_scorer
+    makers: dict[str, Callable[[Mapping[str, Any]], Model]] = dict.fromkeys(GUIDES, guide_from_config)
+    make = {**makers, GuidedScorer.name: make_guided_scorer}.get(told.get("name", ""), make_scorer)
     with torch.device("meta"):
         empty = make(told).state_dict()
     for name, value in empty.items():
@@ -178,10 +202,11 @@ def _scorer(
     return scorer
 
 
-def _tables(name: str, model: EmbeddingScorer | GuidedScorer) -> EmbeddingScorer:
+def _tables(name: str, model: Model) -> EmbeddingScorer:
     """A model that only teachers may be more than."""
     if not isinstance(model, EmbeddingScorer):
-        raise TypeError(f"{name}: expected plain tables, got a {type(model).__name__}")
+        hint = "; Student.load reads it" if isinstance(model, GuidedScorer) else ""
+        raise TypeError(f"{name}: expected plain tables, got a {type(model).__name__}{hint}")
     return model
 
 

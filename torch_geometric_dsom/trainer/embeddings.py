@@ -70,7 +70,7 @@ def export_embeddings(model: Student | DSoMTrainer, path: str | os.PathLike[str]
         raise ConfigError(f"path: expected a name that ends in .npz, .tsv, .txt or .vec, got '{path}'")
     student = as_student(model)
     words = student.vocabulary
-    tables = {"entity": student.scorer.entity_table(), "relation": student.scorer.relation_table()}
+    tables = {"entity": student.tables.entity_table(), "relation": student.tables.relation_table()}
     vectors = {name: table.detach().cpu().float().numpy() for name, table in tables.items()}
     if path.suffix == ".npz":
         arrays: dict[str, Any] = {**vectors, **{name: np.array(getattr(words, name), dtype=np.str_) for name in NAMES}}

@@ -90,4 +90,4 @@ def _scorer(student: Scorer | Student | DSoMTrainer, data: Data) -> Scorer:
         return student
     named = as_student(student)
     named.check(data)
-    return named.scorer
+    return named.tables

@@ -153,7 +153,7 @@ def make_guide(name: str, data: Data, kinds: Sequence[str] | None = None) -> Gui
         FrequencyScorer(60, 2)
     """
     if name == PathScorer.name:
-        return fit_paths(PathScorer.from_data(data), data, progress=False)
+        return fit_paths(PathScorer.from_data(data), data)
     return RidgeScorer.from_data(data, kinds=kinds) if name == RidgeScorer.name else GUIDES[name].from_data(data)
 
 

@@ -67,7 +67,7 @@ def export_scoring(model: Student | DSoMTrainer, path: str | os.PathLike[str]) -
 
 def _graph(student: Student) -> torch.export.ExportedProgram:
     """The scoring as a graph of operations on any number of queries; traced with two."""
-    rows = torch.zeros(2, dtype=torch.long, device=student.scorer.entity.device)
+    rows = torch.zeros(2, dtype=torch.long, device=student.tables.entity.device)
     batch = torch.export.Dim("batch", min=1)
     return torch.export.export(student, (rows, rows.clone()), dynamic_shapes=({0: batch}, {0: batch}))
 

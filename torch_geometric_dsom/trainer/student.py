@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +13,10 @@ from torch_geometric.data import Data
 from torch_geometric_dsom.data import KnownAnswers, Vocabulary
 from torch_geometric_dsom.errors import ConfigError, DataError
 from torch_geometric_dsom.evaluation import RankingResult, evaluate
-from torch_geometric_dsom.nn import EmbeddingScorer, Scorer
+from torch_geometric_dsom.nn import EmbeddingScorer, Guide, GuidedScorer, Scorer
 from torch_geometric_dsom.trainer import checkpoint
 from torch_geometric_dsom.trainer.config import DSoMConfig
+from torch_geometric_dsom.trainer.guides import UNTRAINED, WEIGHTS, fit_guides
 from torch_geometric_dsom.trainer.predict import Prediction, predict
 
 
@@ -21,16 +24,17 @@ class Student(nn.Module):
     """A trained student with the names of its graph, and nothing else: no teachers, no features, no facts.
 
     It is a scorer as well: it may be a teacher of another trainer, or be ranked by
-    :func:`~torch_geometric_dsom.evaluation.evaluate`.
+    :func:`~torch_geometric_dsom.evaluation.evaluate`. One that is asked together with guides, see :meth:`with_guides`,
+    keeps what these were told of training facts.
 
     Args:
-        scorer (Scorer): A trained scorer of entities and relations; its tables are copied and frozen.
+        scorer (Scorer or GuidedScorer): A trained scorer of entities and relations; its tables are copied and frozen,
+            guides that it listens to are shared.
         vocabulary (Vocabulary): Ids and labels, in the order of its rows.
         config (DSoMConfig, optional): What it was trained with, to be kept beside it. (default: :obj:`None`)
 
     Raises:
-        ConfigError: If the scorer is no :class:`~torch_geometric_dsom.nn.Scorer`, or there are not as many names as
-            rows.
+        ConfigError: If the scorer is neither, or there are not as many names as rows.
 
     Example:
         >>> import tempfile
@@ -46,16 +50,16 @@ class Student(nn.Module):
         ['moon', 'sun']
     """
 
-    def __init__(self, scorer: Scorer, vocabulary: Vocabulary, config: DSoMConfig | None = None) -> None:
+    def __init__(self, scorer: Scorer | GuidedScorer, vocabulary: Vocabulary, config: DSoMConfig | None = None) -> None:
         super().__init__()
-        if not isinstance(scorer, Scorer):
+        if not isinstance(scorer, (Scorer, GuidedScorer)):
             raise ConfigError(f"scorer: expected a scorer of torch_geometric_dsom.nn, got {type(scorer).__name__}")
         for what, count in (("entity", scorer.num_entities), ("relation", scorer.num_relations)):
             for names in (f"{what}_ids", f"{what}_labels"):
                 if len(getattr(vocabulary, names)) != count:
                     given = len(getattr(vocabulary, names))
                     raise ConfigError(f"vocabulary: expected {count} {names}, as the scorer has rows, got {given}")
-        self.scorer: EmbeddingScorer = scorer.freeze()
+        self.scorer: EmbeddingScorer | GuidedScorer = _frozen(scorer)
         self.vocabulary = vocabulary
         self.config = config
         self.eval()
@@ -125,6 +129,56 @@ class Student(nn.Module):
         self.check(data)
         return evaluate(self.scorer, data, split=split, batch_size=batch_size)
 
+    @property
+    def tables(self) -> EmbeddingScorer:
+        """The tables of a student that listens to no guide.
+
+        Raises:
+            ConfigError: If it does: they are not all that it answers by.
+        """
+        if isinstance(self.scorer, GuidedScorer):
+            guide = self.scorer.guide.name
+            raise ConfigError(f"model: expected a student that is asked alone, got one that listens to '{guide}'")
+        return self.scorer
+
+    def with_guides(
+        self,
+        data: Data,
+        weights: Sequence[float] = WEIGHTS,
+        kinds: Sequence[str] | None = (),
+        shrinkage: float = math.inf,
+        guides: Sequence[str | Guide] = UNTRAINED,
+    ) -> Student:
+        """This student, asked together with guides such as rules and counts: another one, trained no further.
+
+        By default the guides see structure alone, so that it needs no modality either.
+
+        Args:
+            data (Data): The graph, with validation facts, which choose the weights.
+            weights (list[float]): As all that follow, see :func:`~torch_geometric_dsom.trainer.fit_guides`.
+                (default: :obj:`(0.0, 0.25, 0.5, 1.0, 2.0, 3.0)`)
+            kinds (list[str], optional): Which modalities the guides are told by as well. (default: :obj:`()`)
+            shrinkage (float): With a finite one, weights are chosen for each relation. (default: :obj:`math.inf`)
+            guides (list[str or Guide]): Which guides are tried. (default: all but ``"paths"``, which is trained)
+
+        Raises:
+            ConfigError: If it listens to guides already; else see :func:`~torch_geometric_dsom.trainer.fit_guides`.
+            DataError: If the graph has other entities or relations; else see
+                :func:`~torch_geometric_dsom.trainer.fit_guides`.
+
+        Example:
+            >>> from torch_geometric_dsom import Student
+            >>> from torch_geometric_dsom.data import Vocabulary
+            >>> from torch_geometric_dsom.datasets import FakeMMKG
+            >>> from torch_geometric_dsom.nn import ComplEx
+            >>> data = FakeMMKG(num_entities=60, num_relations=2, num_kinds=6, num_facts=90)[0]
+            >>> student = Student(ComplEx(60, 2, rank=4), Vocabulary.from_data(data))
+            >>> student.with_guides(data, weights=[2.0], guides=["rules"]).scorer.weight
+            2.0
+        """
+        self.check(data)
+        return Student(fit_guides(self.tables, data, weights, kinds, shrinkage, guides), self.vocabulary, self.config)
+
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Writes weights, names and configuration: a whole directory or nothing, JSON and safetensors, no pickle.
 
@@ -183,6 +237,13 @@ class Student(nn.Module):
         """What ``repr`` shows."""
         words = self.vocabulary
         return f"entities={len(words.entity_ids)}, relations={len(words.relation_ids)}"
+
+
+def _frozen(scorer: Scorer | GuidedScorer) -> EmbeddingScorer | GuidedScorer:
+    """A copy of the tables, with the guides that they listen to."""
+    if isinstance(scorer, Scorer):
+        return scorer.freeze()
+    return GuidedScorer(_frozen(scorer.scorer), scorer.guide, scorer.weight, scorer.temperature)
 
 
 def as_student(model: object) -> Student:
