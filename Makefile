@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full lint docs notebook results bench bench-short bench-quality bench-distributed bench-check \
+.PHONY: install demo test test-full lint docs notebook results bench bench-paths bench-short bench-quality bench-distributed bench-check \
 	reliability clean
 
 install: $(STAMP)
@@ -45,6 +45,9 @@ results: install
 
 bench: install
 	$(BIN)/python benchmarks/speed/run.py
+
+bench-paths: install
+	$(BIN)/python benchmarks/speed/paths.py --write
 
 bench-distributed: install
 	$(BIN)/python benchmarks/distributed/run.py --million
