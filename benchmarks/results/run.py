@@ -60,6 +60,12 @@ ASKED = {
     "with_paths": (("rules", "ridge", "frequency", "paths"), math.inf),
     "with_paths_by_relation": (("rules", "ridge", "frequency", "paths"), 20.0),
 }
+# The same where resembling entities are too many to be solved for; a study that wants it says so.
+ASKED_LESS = {
+    "rules_alone": (("rules",), math.inf),
+    "rules_and_paths": (("rules", "paths"), math.inf),
+    "rules_and_paths_by_relation": (("rules", "paths"), 20.0),
+}
 UNGUIDED = {**dict.fromkeys(OPTIONS.values(), 0.0), "calibrate": False}
 MODEL = "model"  # of a run that others need
 BREAKDOWNS = ("query_degree", "target_degree", "query_modalities", "target_modalities", "relation")
@@ -230,7 +236,7 @@ def asked(study: dict[str, Any], student: EmbeddingScorer, data: Any, seed: int,
     guides |= {PATHS: paths(study, data, seed, runs)} if "paths" in study else {}
     known, told = KnownAnswers.from_data(data, splits=("train", "val")), {}
     found: dict[tuple[tuple[str, ...], float], TailScorer] = {}
-    for key, (names, shrinkage) in ASKED.items():
+    for key, (names, shrinkage) in (ASKED_LESS if study.get("ridge") is False else ASKED).items():
         if not set(names) <= set(guides):
             continue
         # Guides are tried one after the other, so that what was found with fewer is where the next one begins.

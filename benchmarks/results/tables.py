@@ -282,6 +282,27 @@ def asked_with_guides(study: dict[str, Any], runs: Runs) -> list[str]:
             "The same with weights for each relation and direction; *one for all* is the table before:",
             ("one for all", "with_paths"),
         ),
+        *asked_with(
+            study,
+            runs,
+            "rules_alone",
+            "The finished students asked together with rules, of a weight that validation chose (`fit_guides`):",
+        ),
+        *asked_with(
+            study,
+            runs,
+            "rules_and_paths",
+            "With paths, told by a small graph neural network (`fit_paths`), as a second guide, one weight each; "
+            "*rules* is the table before:",
+            ("rules", "rules_alone"),
+        ),
+        *asked_with(
+            study,
+            runs,
+            "rules_and_paths_by_relation",
+            "The same with weights for each relation and direction; *one for all* is the table before:",
+            ("one for all", "rules_and_paths"),
+        ),
     ]
 
 
