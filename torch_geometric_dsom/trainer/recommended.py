@@ -32,11 +32,15 @@ RECOMMENDED: dict[str, dict[str, Any]] = {
     "MKGW": {
         **_RANK_200,
         "modality_experts": False,
-        "student_fit": {**_RANK_200["student_fit"], "epochs": 12},
+        "student_fit": {**_RANK_200["student_fit"], "epochs": 20},
         "teacher_fit": {**_RANK_200["teacher_fit"], "epochs": 12},
         "rule_weight": 2.0,
         "ridge_weight": 2.0,
         "frequency_weight": 0.25,
+        "path_weight": 0.5,
+        "path_fit": {"epochs": 3},
+        "calibrate": True,
+        "distilled_n3": 0.05,
     },
     "DB15K": {
         **_RANK_200,
