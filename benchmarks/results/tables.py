@@ -80,56 +80,58 @@ def summary() -> str:
         "with a smaller penalty than CE-only has (*sharp*, *02*). The students of three seeds "
         "side by side are one model of three times the rank (*three*), compared with CE-only's three.",
         "",
-        *against_aims(against("ce_only")),
+        *against_aims("ce_only"),
         "",
         "The same students asked together with rules and resembling entities, those told by structure alone, against "
         "CE-only asked likewise: another model, which sees no modality either. Weights were chosen by validation, one "
         "for all relations; how that was filtered is told under what was chosen on what:",
         "",
-        *against_aims(against("ce_only_guided"), "guided"),
+        *against_aims("ce_only_guided", "guided"),
         "",
         "With weights for each relation and direction:",
         "",
-        *against_aims(against("ce_only_guided"), "by_relation"),
+        *against_aims("ce_only_guided", "by_relation"),
         "",
         "With how often an entity answers a relation as a third guide, one weight each:",
         "",
-        *against_aims(against("ce_only_guided"), "counted"),
+        *against_aims("ce_only_guided", "counted"),
         "",
         "And with all three by relation and direction:",
         "",
-        *against_aims(against("ce_only_guided"), "counted_by_relation"),
+        *against_aims("ce_only_guided", "counted_by_relation"),
         "",
         "With what paths tell as a fourth guide (`fit_paths`), one weight each:",
         "",
-        *against_aims(against("ce_only_guided"), "with_paths"),
+        *against_aims("ce_only_guided", "with_paths"),
         "",
         "And with all four by relation and direction:",
         "",
-        *against_aims(against("ce_only_guided"), "with_paths_by_relation"),
+        *against_aims("ce_only_guided", "with_paths_by_relation"),
     ]
     return "\n".join([*lines, ""])
 
 
-def against(base: str) -> list[tuple[str, str]]:
-    """What students are compared with; those side by side with their like."""
-    return [(name, "ce_only_three" if "side_by_side" in VARIANTS[name] else base) for name in students()]
+def like(study: dict[str, Any], name: str, base: str) -> str:
+    """What a student of a study is compared with; those side by side with their like."""
+    if "side_by_side" not in VARIANTS[name]:
+        return base
+    alone = study.get("baseline", "ce_only")
+    return next((many for many, spec in VARIANTS.items() if spec.get("side_by_side") == alone), "ce_only_three")
 
 
-def against_aims(compared: Iterable[tuple[str, str]], key: str | None = None) -> list[str]:
-    """One row for each study and pair of variants that it has; of what lies under a key of their records."""
+def against_aims(base: str, key: str | None = None) -> list[str]:
+    """One row for each study and student that it has; of what lies under a key of their records."""
     lines = [
         "| | rank | seeds | CE-only | DSoM | difference | p, worst seed | p, all seeds | aim | |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    compared = list(compared)
     for path in studies():
         study, runs = load(path)
-        for name, base in compared:
+        for name in students():
             if name not in ("dsom", *study.get("recommended", [name] if key else [])):
                 continue
-            base = base if base in runs else study.get("baseline", "ce_only")
-            found = pairs(runs, name, study.get("baseline", base) if key is None else base)
+            compared = base if key is not None and base in runs else study.get("baseline", "ce_only")
+            found = pairs(runs, name, like(study, name, compared))
             rank = next(iter(found.values()))[0].get("rank", 100) if found else 0
             if key is not None:
                 found = {seed: (a[key], b[key]) for seed, (a, b) in found.items() if key in a and key in b}
