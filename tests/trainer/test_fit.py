@@ -43,6 +43,31 @@ def test_loss_of_an_epoch_weighs_every_fact_alike(small_graph):
     assert totals == pytest.approx([totals[0]] * 4, rel=1e-5)
 
 
+def test_an_epoch_has_so_many_batches_at_most_drawn_from_all_facts(small_graph):
+    seen, length = [], len(parts(small_graph)[1])
+
+    def noting(batch, epoch):
+        seen.append((epoch, tuple(batch.fact.tolist())))
+        return objective(batch, epoch)
+
+    def epochs(max_batches):
+        seen.clear()
+        noting.state_dict, noting.load_state_dict = objective.state_dict, objective.load_state_dict
+        config = FitConfig(epochs=3, max_batches=max_batches)
+        result = fit_scorer(model, sampler, noting, config, progress=False)
+        assert len(result.history) == 3
+        return [[facts for of, facts in seen if of == epoch] for epoch in (1, 2, 3)]
+
+    model, sampler, objective = parts(small_graph)
+    whole = epochs(None)
+    assert [len(batches) for batches in whole] == [length] * 3
+    assert [len(batches) for batches in epochs(length + 5)] == [length] * 3
+    model, sampler, objective = parts(small_graph)
+    short = epochs(1)
+    assert short == [batches[:1] for batches in whole]  # the same order, cut off
+    assert len({facts for (facts,) in short}) == 3
+
+
 def test_a_loss_that_is_not_finite_is_named(small_graph):
     model, sampler, objective = parts(small_graph)
     with torch.no_grad():

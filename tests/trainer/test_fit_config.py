@@ -14,6 +14,7 @@ from torch_geometric_dsom.trainer.fit_config import product_dtype
             ({name: 0}, f"{name}: expected a positive number, got 0")
             for name in ("epochs", "batch_size", "max_facts", "evaluate_every", "patience", "workspace_bytes")
         ),
+        ({"max_batches": 0}, "max_batches: expected a positive number or None, got 0"),
         ({"optimizer": "sgd"}, "optimizer: expected one of .*'adam', 'adagrad'.*, got 'sgd'"),
         ({"dtype": "float16"}, "dtype: expected one of .*'float32', 'bfloat16'.*, got 'float16'"),
         ({"lr": 0.0}, "lr: expected a positive number, got 0.0"),

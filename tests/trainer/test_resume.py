@@ -21,7 +21,7 @@ VARIANTS = {
     "lookahead": {"reward": "lookahead", "cache": "mmap"},
     "random sets, few candidates": {"selection": "random", "candidates": "topk", "num_candidates": 20},
     "cross-fitted": {"crossfit": 2, "cache_top_k": 8},
-    "paths": {"path_weight": 1.0, "path_dim": 6, "path_fit": {"epochs": 4, "evaluate_every": 2}},
+    "paths": {"path_weight": 1.0, "path_dim": 6, "path_fit": {"epochs": 4, "evaluate_every": 2, "max_batches": 3}},
 }
 
 

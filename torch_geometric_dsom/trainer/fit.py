@@ -198,7 +198,7 @@ class Fit:
         return record
 
     def _train(self, start: float) -> dict[str, float]:
-        """What is left of a pass over the sampler; returns what the objective logs, averaged over facts."""
+        """What is left of an epoch's batches; returns what the objective logs, averaged over facts."""
         self.model.train()
         generator = getattr(self.sampler, "generator", None)
         if self.order is not None and generator is not None:
@@ -206,7 +206,7 @@ class Fit:
         elif generator is not None:
             self.order = generator.get_state()
         hint = "" if self.keeper is None else self.keeper.hint()
-        for batch in itertools.islice(self.sampler, self.batch, None):
+        for batch in itertools.islice(self.sampler, self.batch, self.config.max_batches):
             self.batch += 1
             with self.guard.place(self.epoch, self.batch, hint):
                 loss, logs = self.objective(batch, self.epoch)

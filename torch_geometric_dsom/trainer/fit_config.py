@@ -40,6 +40,8 @@ class FitConfig:
             half the time where the machine knows it; everything else stays float32. (default: :obj:`"float32"`)
         workspace_bytes (int): Memory for logits and what is made of them; a batch that needs more is computed in parts,
             with the same loss. (default: :obj:`134217728`, 128 MiB)
+        max_batches (int, optional): Batches of an epoch at most, drawn anew from all facts: epochs of a large graph
+            that are short, with a validation after each. All of them if :obj:`None`.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -56,11 +58,14 @@ class FitConfig:
     patience: int = 4
     dtype: str = "float32"
     workspace_bytes: int = 1 << 27
+    max_batches: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "max_facts", "evaluate_every", "patience", "workspace_bytes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if self.max_batches is not None and self.max_batches < 1:
+            raise ConfigError(f"max_batches: expected a positive number or None, got {self.max_batches}")
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(f"optimizer: expected one of {list(OPTIMIZERS)}, got '{self.optimizer}'")
         if self.dtype not in DTYPES:
