@@ -35,7 +35,7 @@ setup(
     packages=find_packages(include=["torch_geometric_dsom", "torch_geometric_dsom.*"]),
     package_data={"torch_geometric_dsom": ["py.typed", "datasets/files/*/*", "report/templates/*"]},
     install_requires=[
-        "torch>=2.2",
+        "torch>=2.4",
         "torch-geometric>=2.5",
         "filelock>=3.12",
         "numpy>=1.24",

@@ -1,10 +1,12 @@
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from torch_geometric_dsom.errors import NonFiniteError
 from torch_geometric_dsom.nn import ComplEx
 from torch_geometric_dsom.sampler import QuerySampler
 from torch_geometric_dsom.trainer import CrossEntropyObjective, FitConfig, FitResult, fit_scorer
+from torch_geometric_dsom.trainer.fit import make_optimizer
 
 
 def parts(small_graph, **kwargs):
@@ -82,3 +84,21 @@ def test_both_optimisers_lower_the_loss(small_graph, optimizer):
     result = fit_scorer(model, sampler, objective, FitConfig(epochs=10, optimizer=optimizer, lr=0.05), progress=False)
     assert result.history[-1]["loss"] < result.history[0]["loss"] - 0.5
     assert not model.training
+
+
+@pytest.mark.parametrize(("name", "textbook"), [("adam", torch.optim.Adam), ("adagrad", torch.optim.Adagrad)])
+def test_steps_are_those_of_the_optimiser_that_is_named_in_one_pass_on_a_cpu(small_graph, name, textbook):
+    def trained(make):
+        model, sampler, objective = parts(small_graph, n3=0.1)
+        optimizer = make(model.double())
+        for batch in sampler:
+            optimizer.zero_grad()
+            objective(batch, 1)[0].backward()
+            optimizer.step()
+        return optimizer, parameters_to_vector(model.parameters())
+
+    optimizer, ours = trained(lambda model: make_optimizer(model, FitConfig(optimizer=name, lr=0.05)))
+    _, theirs = trained(lambda model: textbook(model.parameters(), lr=0.05, fused=False))
+    assert isinstance(optimizer, textbook)
+    assert optimizer.param_groups[0]["fused"]
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-12)
