@@ -200,7 +200,8 @@ def train(
     variant, every = VARIANTS[name], study.get("checkpoint_every", 1)
     base = merge(recommended(study["dataset"]), study.get("options", {}))
     options = merge(merge(merge(base, study.get("paths", {})), variant.get("options", {})), over)
-    options = without_paths(options) if variant.get("baseline") else options
+    listens = not variant.get("baseline") and options.get("path_weight", 0.0) > 0
+    options = options if listens else without_paths(options)
     trainer = DSoMTrainer(seed=seed, checkpoint_dir=work, resume=True, checkpoint_every=every, **options)
     student_data = data if student_data is None else student_data
     with matmul_precision(study.get("matmul_precision", "highest")):
